@@ -1,0 +1,235 @@
+"""One place that checks what comes in and keeps NumPy and torch behind one face.
+
+Nothing here imports torch: it is looked up only when a torch array arrives.
+"""
+
+import sys
+
+import numpy as np
+from array_api_compat import (
+    array_namespace,
+    device,
+    is_numpy_array,
+    is_torch_array,
+)
+
+__all__ = [
+    "array_namespace",
+    "as_count",
+    "as_number",
+    "as_points",
+    "as_positive_number",
+    "as_real",
+    "as_rows",
+    "as_sigma",
+    "choose",
+    "largest",
+    "like",
+    "normal",
+    "require_generator",
+    "row_blocks",
+    "uniform",
+]
+
+
+def as_points(value, name, dimension=None):
+    """Return ``value`` as a finite floating array of shape ``(n, d)``, n and d >= 1.
+
+    float32 stays float32, every other real type becomes float64; torch arrays stay
+    torch arrays on their device.  Raises ``TypeError`` for what is not real numbers
+    and ``ValueError`` for a wrong shape, an empty array, NaN or infinity.
+    """
+    array = as_real(value, name)
+    if array.ndim != 2:
+        hint = ""
+        if array.ndim == 1:
+            hint = f"; write {name}[:, None] for points on a line or {name}[None, :]"
+            hint += " for one point"
+        raise ValueError(
+            f"{name} must have shape (number of points, dimension), "
+            f"got shape {tuple(array.shape)}{hint}"
+        )
+    if array.shape[0] == 0 or array.shape[1] == 0:
+        raise ValueError(f"{name} is empty: it has shape {tuple(array.shape)}")
+    if dimension is not None and array.shape[1] != dimension:
+        raise ValueError(
+            f"{name} must have {dimension} columns, one per dimension, "
+            f"got shape {tuple(array.shape)}"
+        )
+    _require_finite(array, name)
+    return array
+
+
+def as_rows(value, name, count, dimension, reference):
+    """Return ``value`` as ``(count, dimension)`` in the kind of ``reference``."""
+    array = like(as_points(value, name, dimension), reference)
+    if array.shape[0] != count:
+        raise ValueError(
+            f"{name} must have one row for each row of x ({count}), "
+            f"got shape {tuple(array.shape)}"
+        )
+    return array
+
+
+def as_sigma(sigma, count, reference, name="sigma"):
+    """Return the noise level as a positive array of shape ``(count,)``.
+
+    ``sigma`` is a positive scalar or one positive number for each of the ``count``
+    rows; the result has the kind, dtype and device of ``reference``.
+    """
+    array = as_real(sigma, name)
+    if array.ndim > 1 or (array.ndim == 1 and array.shape[0] not in (1, count)):
+        raise ValueError(
+            f"{name} must be a scalar or have shape ({count},), one noise level for "
+            f"each row of x, got shape {tuple(array.shape)}"
+        )
+    xp = array_namespace(array)
+    if not bool(xp.all(xp.isfinite(array) & (array > 0))):
+        raise ValueError(f"{name} must be finite and positive, got {_show(array)}")
+    array = like(array, reference)
+    return array_namespace(array).broadcast_to(array, (count,))
+
+
+def as_positive_number(value, name):
+    """Return ``value`` as a finite positive float."""
+    number = as_number(value, name)
+    if not np.isfinite(number) or number <= 0:
+        raise ValueError(f"{name} must be finite and positive, got {number}")
+    return number
+
+
+def as_number(value, name):
+    """Return ``value`` as a float, which may be NaN or infinite."""
+    array = as_real(value, name)
+    if array.ndim != 0:
+        raise ValueError(f"{name} must be one number, got shape {tuple(array.shape)}")
+    return float(array)
+
+
+def as_count(value, name, low=1):
+    """Return ``value`` as an int; raise unless it is whole and at least ``low``."""
+    number = as_number(value, name)
+    if not number.is_integer() or number < low:
+        least = "a positive integer" if low == 1 else f"an integer of at least {low}"
+        raise ValueError(f"{name} must be {least}, got {value}")
+    return int(number)
+
+
+def like(array, reference):
+    """Return ``array`` as the kind (NumPy or torch), dtype and device of another."""
+    if is_torch_array(reference):
+        torch = sys.modules["torch"]
+        if is_numpy_array(array):
+            array = np.require(array, requirements=["C", "W"])  # all that torch takes
+        return torch.as_tensor(array, dtype=reference.dtype, device=reference.device)
+    if is_torch_array(array):
+        array = array.detach().cpu().numpy()
+    return np.asarray(array, dtype=reference.dtype)
+
+
+def normal(rng, shape, reference):
+    """Draw standard normals of ``shape`` in the kind and on the device of another.
+
+    A ``numpy.random.Generator`` gives the same numbers for NumPy, torch and any
+    device; a ``torch.Generator`` draws on its own device.
+    """
+    return _draw(rng, shape, reference, "standard_normal", "randn")
+
+
+def require_generator(rng):
+    """Raise ``TypeError`` unless ``rng`` is a ``numpy.random.Generator``."""
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(
+            "rng must be a numpy.random.Generator (numpy.random.default_rng(seed)), "
+            f"got {type(rng).__name__}"
+        )
+
+
+def uniform(rng, shape, reference):
+    """Draw uniform numbers in [0, 1), as :func:`normal` draws normals."""
+    return _draw(rng, shape, reference, "random", "rand")
+
+
+def choose(rng, weights):
+    """Draw one column index for each row of ``weights`` (rows sum to one)."""
+    xp = array_namespace(weights)
+    # In float32 the sum of many weights would favor some points by percents.
+    weights = xp.astype(weights, xp.float64, copy=False)
+    cumulative = xp.cumulative_sum(weights, axis=1)
+    # Rounding may leave the last cumulative weight a little below one.
+    target = uniform(rng, (weights.shape[0], 1), weights) * cumulative[:, -1:]
+    index = xp.sum(xp.astype(cumulative <= target, xp.int64), axis=1)
+    return xp.minimum(index, xp.asarray(weights.shape[1] - 1, device=device(index)))
+
+
+def largest(values, count):
+    """Return the columns of the ``count`` largest entries of each row (any order)."""
+    if is_numpy_array(values):
+        return np.argpartition(values, -count, axis=1)[:, -count:]
+    return values.detach().topk(count, dim=1).indices
+
+
+def row_blocks(count, entries_per_row, budget):
+    """Yield slices over ``count`` rows that touch at most ``budget`` entries each."""
+    step = max(1, int(budget // max(1, entries_per_row)))
+    for start in range(0, count, step):
+        yield slice(start, min(start + step, count))
+
+
+def as_real(value, name):
+    """Return ``value`` as a floating array of any shape; NaN and infinity may stay."""
+    given = type(value).__name__
+    if not is_torch_array(value):
+        try:
+            value = np.asarray(value)
+        except ValueError as error:
+            raise ValueError(
+                f"{name} is ragged: its rows have different lengths"
+            ) from error
+    xp = array_namespace(value)
+    if is_numpy_array(value):
+        kind = value.dtype.kind
+        real, complex_ = kind in "iuf", kind == "c"
+    else:
+        complex_ = xp.isdtype(value.dtype, "complex floating")
+        real = xp.isdtype(value.dtype, ("integral", "real floating"))
+    if complex_:
+        raise TypeError(f"{name} is complex (dtype {value.dtype}); expected real")
+    if not real:
+        raise TypeError(
+            f"{name} must hold real numbers, got {given} of dtype {value.dtype}"
+        )
+    if value.dtype == xp.float32:
+        return value
+    return xp.astype(value, xp.float64, copy=False)
+
+
+def _require_finite(array, name):
+    xp = array_namespace(array)
+    finite = xp.isfinite(array)
+    if not bool(xp.all(finite)):
+        bad = int(xp.sum(xp.astype(~xp.all(finite, axis=1), xp.int64)))
+        raise ValueError(
+            f"{name} holds NaN or infinity in {bad} of its {array.shape[0]} rows"
+        )
+
+
+def _draw(rng, shape, reference, numpy_method, torch_function):
+    if isinstance(rng, np.random.Generator):
+        return like(getattr(rng, numpy_method)(shape), reference)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(rng, torch.Generator):
+        draw = getattr(torch, torch_function)
+        numbers = draw(shape, generator=rng, dtype=torch.float64, device=rng.device)
+        return like(numbers, reference)
+    raise TypeError(
+        "rng must be a numpy.random.Generator (numpy.random.default_rng(seed)) "
+        f"or a torch.Generator, got {type(rng).__name__}"
+    )
+
+
+def _show(array):
+    if array.ndim == 0:
+        return f"{float(array)}"
+    xp = array_namespace(array)
+    return f"an array from {float(xp.min(array))} to {float(xp.max(array))}"

@@ -1,0 +1,153 @@
+"""The exact score of a training set: the best score for a finite sample.
+
+For training points ``y_1 .. y_n`` and noise level ``sigma`` the minimizer of the
+denoising score matching loss is the score of a Gaussian kernel density estimate,
+
+    p_sigma(x) = (1/n) sum_j N(x; y_j, sigma^2 I),
+    grad log p_sigma(x) = ( sum_j w_j(x) y_j - x ) / sigma^2,
+
+with softmax weights ``w_j``.  This module is its face; ``_engine`` does the sums.
+"""
+
+import math
+
+from ._arrays import (
+    array_namespace,
+    as_count,
+    as_points,
+    as_positive_number,
+    as_rows,
+    choose,
+    like,
+    normal,
+    uniform,
+)
+from ._engine import Engine
+from .densities import Density, check_end_level
+
+__all__ = ["EmpiricalScore"]
+
+
+class EmpiricalScore(Density):
+    """The exact score of ``(1/n) sum_j N(y_j, sigma^2 I)``, as ``score(x, sigma)``.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``
+        The training points, NumPy or torch; float32 stays float32, all else is
+        computed in float64.
+    memory : int, optional
+        Bound, in bytes, on the temporary arrays of one block of rows.
+
+    In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``;
+    the result has the kind and device of ``x`` and the precision of ``data``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For data, ``x`` or ``sigma`` of a wrong type or shape, empty, NaN, infinite,
+        or a noise level that is not positive; the message names the argument.
+
+    Notes
+    -----
+    Vincent (2011) for the loss; the minimizer over all functions is standard, and is
+    Section 3 of Li, Chen & Li (2024).
+    """
+
+    def __init__(self, data, *, memory=2**27):
+        self.data = as_points(data, "data")
+        self.dimension = self.data.shape[1]
+        self.memory = int(as_positive_number(memory, "memory"))
+        self._engines = {}
+
+    def denoise(self, x, sigma):
+        """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
+        return self._collect(x, sigma, lambda posterior: posterior.mean())
+
+    def log_weights(self, x, sigma):
+        """Return ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``, shape ``(m, n)``."""
+        return self._collect(x, sigma, lambda posterior: posterior.log_weights())
+
+    def weights(self, x, sigma):
+        """Return the posterior probability of each training point, ``(m, n)``."""
+        return self._collect(x, sigma, lambda posterior: posterior.weights())
+
+    def effective_points(self, x, sigma):
+        """Return ``exp(entropy of the weights)``, between 1 and n, shape ``(m,)``."""
+        entropy = self._collect(x, sigma, lambda posterior: posterior.entropy())
+        return array_namespace(entropy).exp(entropy)
+
+    def log_density(self, x, sigma):
+        """Return ``log p_sigma(x)``, the Gaussian kernel density estimate, ``(m,)``."""
+        total = self._collect(x, sigma, lambda posterior: posterior.log_kernel_sum())
+        _, sigma = self._arguments(x, sigma)
+        n, d = self.data.shape
+        xp = array_namespace(total)
+        return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
+
+    def covariance_product(self, x, sigma, v):
+        """Return ``Cov[Y | X = x] v``, shape ``(m, d)``, without forming the matrix.
+
+        ``Cov[Y | X = x] = sum_j w_j (y_j - D)(y_j - D)^T``, D the denoiser, which is
+        ``sigma^2 (I + sigma^2 Hessian log p_sigma(x))``.
+        """
+        x, sigma = self._arguments(x, sigma)
+        v = as_rows(v, "v", x.shape[0], self.dimension, x)
+        engine = self._engine(x)
+        return engine.xp.concat(
+            [
+                posterior.covariance_product(v[rows])
+                for rows, posterior in engine.posteriors(x, sigma)
+            ]
+        )
+
+    def sample(self, n, rng):
+        """Draw ``n`` training points with replacement, shape ``(n, d)``."""
+        xp, count = array_namespace(self.data), self.data.shape[0]
+        places = xp.astype(self.data[:1, 0], xp.float64)
+        places = uniform(rng, (as_count(n, "n"),), places) * count
+        return self.data[xp.astype(places, xp.int64)]
+
+    def sample_posterior(self, x, sigma, sigma_end, rng):
+        """Draw ``X_end`` given ``X_sigma = x`` exactly, shape ``(m, d)``.
+
+        A training point ``y`` is drawn by its weight at ``(x, sigma)``; given it,
+        ``X_end`` is Gaussian with mean ``y + r (x - y)``, ``r = sigma_end^2 /
+        sigma^2``, and variance ``sigma_end^2 (1 - r)``: the reverse diffusion with the
+        exact empirical score, in one step and without error.
+        """
+        x, sigma = self._arguments(x, sigma)
+        end = check_end_level(sigma_end, sigma)
+        engine = self._engine(x)
+        chosen = engine.xp.concat(
+            [
+                choose(rng, posterior.weights())
+                for _, posterior in engine.posteriors(x, sigma)
+            ]
+        )
+        y = engine.points[chosen]
+        ratio = (end / sigma[:, None]) ** 2
+        noise = normal(rng, tuple(x.shape), x)
+        return y + ratio * (x - y) + end * (1 - ratio) ** 0.5 * noise
+
+    def _shift(self, x, sigma):
+        return self._collect(x, sigma, lambda posterior: posterior.shift())
+
+    def _collect(self, x, sigma, value):
+        x, sigma = self._arguments(x, sigma)
+        engine = self._engine(x)
+        blocks = [value(posterior) for _, posterior in engine.posteriors(x, sigma)]
+        return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
+
+    def _arguments(self, x, sigma):
+        x, sigma = super()._arguments(x, sigma)
+        xp = array_namespace(x)
+        dtype = xp.float32 if str(self.data.dtype).endswith("float32") else xp.float64
+        return xp.astype(x, dtype, copy=False), xp.astype(sigma, dtype, copy=False)
+
+    def _engine(self, x):
+        """Return the engine for the kind and device of ``x``, made once for each."""
+        key = (array_namespace(x).__name__, str(getattr(x, "device", "cpu")))
+        if key not in self._engines:
+            self._engines[key] = Engine(like(self.data, x), self.memory)
+        return self._engines[key]
