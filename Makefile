@@ -1,0 +1,38 @@
+# make book    build the site from the stored outputs into _build/html
+# make test    every gate; ends in a table of times
+# make run     execute the chapters whose code, library or pins changed (ALL=1: all)
+# make bench   the benchmarks
+# make clean   remove what was built (.venv stays; remove it by hand)
+#
+# Each makes .venv first and installs the pinned requirements, where that is not done.
+# PYTHON=... chooses the Python (3.11 or newer); JOBS=... the processes (2).
+
+JOBS ?= 2
+VENV = .venv/bin
+
+.PHONY: help book test run bench clean environment
+
+help:
+	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
+
+environment:
+	@PYTHON="$(PYTHON)" sh tools/environment.sh
+
+book: environment
+	@$(VENV)/jupyter-book build . -W -n --keep-going -q
+	@echo "Open _build/html/index.html"
+
+test: environment
+	@$(VENV)/python tools/gates.py --jobs $(JOBS)
+
+run: environment
+	@$(VENV)/python tools/notebooks.py run --processes $(JOBS) $(if $(ALL),--all)
+
+bench: environment
+	@if ls benchmarks/*.py >/dev/null 2>&1; then \
+	    for file in benchmarks/*.py; do echo "$$file"; $(VENV)/python $$file; done; \
+	else echo "No benchmarks yet."; fi
+
+clean:
+	rm -rf _build .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
