@@ -1,0 +1,32 @@
+"""The environment of every chapter kernel: when writing outputs and when checking them.
+
+Both `tools/notebooks.py` and the root `conftest.py` use these settings, so that a
+chapter is executed in exactly the same way when its outputs are stored and when they
+are compared.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+CELL_TIMEOUT = 120  # seconds; a chapter should stay under 45 in all
+
+
+def environment(root: Path = ROOT) -> dict[str, str]:
+    """Variables for a kernel: our library on the path, one thread for linear algebra.
+
+    One thread makes results repeatable from machine to machine (sums in BLAS depend on
+    the number of threads) and lets two kernels share two cores without fighting.
+    """
+    paths = [str(root / "lib"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
+    return {
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys(p for p in paths if p)),
+        "PYTHONHASHSEED": "0",
+        "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        **{
+            f"{name}_NUM_THREADS": "1"
+            for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
+        },
+    }
