@@ -1,0 +1,150 @@
+"""What the book needs from Sphinx beyond its extensions.
+
+- MathJax is copied into the site, so that no other host is asked for it.
+- The repository's address follows the environment, so that forks link to themselves.
+- An image without alternative text is a warning, and a warning fails the build.
+- No line begins with the full stop of a formula.
+- Scripts of interactive figures are loaded only on pages that hold one.
+- Long proofs fold; identifiers that extensions write twice are dropped.
+- The one-page build (for printing) gets the handlers that some extensions forget.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import shutil
+from pathlib import Path
+
+from docutils import nodes
+from sphinx.application import Sphinx
+from sphinx.config import Config
+from sphinx.util import logging
+from sphinx_proof.nodes import proof_node
+
+logger = logging.getLogger(__name__)
+MATHJAX_PARTS = ("tex-chtml-full.js", "output/chtml/fonts/woff-v2")
+MIN_ALT = 20
+LABS = "js/labs.js"
+
+
+def repository_url() -> str | None:
+    """The repository's address as the environment gives it, if it does."""
+    own = os.environ.get("BOOK_REPOSITORY_URL")
+    server = os.environ.get("GITHUB_SERVER_URL")
+    name = os.environ.get("GITHUB_REPOSITORY")
+    return own or (f"{server}/{name}" if server and name else None)
+
+
+def set_repository(app: Sphinx, config: Config) -> None:
+    """Let the environment's repository replace the one of _config.yml."""
+    url = repository_url()
+    if url:
+        config.html_theme_options["repository_url"] = url
+
+
+def copy_mathjax(app: Sphinx) -> None:
+    """Copy MathJax and its fonts (1.7 MB) from the Python package into the site."""
+    if app.builder.format != "html":
+        return
+    spec = importlib.util.find_spec("sphinx-mathjax-offline")
+    if spec is None:
+        raise RuntimeError("MathJax not found: pip install sphinx-mathjax-offline")
+    source = Path(spec.origin).parent / "static" / "mathjax"
+    target = Path(app.outdir) / "_static" / "mathjax"
+    for part in MATHJAX_PARTS:
+        if (target / part).exists():
+            continue
+        (target / part).parent.mkdir(parents=True, exist_ok=True)
+        copy = shutil.copytree if (source / part).is_dir() else shutil.copy2
+        copy(source / part, target / part)
+
+
+def check_alt_texts(app: Sphinx, doctree: nodes.document) -> None:
+    """Warn of every image whose alternative text is missing, or is only its path."""
+    for image in doctree.findall(nodes.image):
+        alt = image.get("alt", "").strip()
+        if len(alt) < MIN_ALT or alt == image.get("uri"):
+            logger.warning(
+                "image %s without alternative text (at least %d characters)",
+                image.get("uri"),
+                MIN_ALT,
+                location=image,
+                type="book",
+                subtype="alt",
+            )
+
+
+def add_labs(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Load the script of the interactive figures on the pages that have one."""
+    if 'class="lab"' in context.get("body", "") and any(
+        (Path(folder) / LABS).exists()
+        for folder in (Path(app.confdir) / p for p in app.config.html_static_path)
+    ):
+        app.add_js_file(LABS, loading_method="defer")
+
+
+def fold_proofs(app: Sphinx, doctree: nodes.document) -> None:
+    """Fold a proof of class `dropdown` with plain HTML, and set off the word Proof.
+
+    sphinx-proof gives a proof no title, on which sphinx-togglebutton stumbles.
+    """
+    for proof in list(doctree.findall(proof_node)):
+        box = proof.children[0]
+        first = next(box.findall(nodes.Text), None)
+        if first is not None and first.startswith("Proof. "):
+            rest = nodes.Text(first[len("Proof. ") :])
+            folded = "dropdown" in box["classes"]
+            word = [] if folded else [nodes.emphasis("", "Proof."), nodes.Text(" ")]
+            first.parent.replace(first, [*word, rest])
+        if "dropdown" in box["classes"]:
+            start = '<details class="proof-details"><summary>Proof</summary>'
+            opened = nodes.raw("", start, format="html")
+            closed = nodes.raw("", "</details>", format="html")
+            proof.replace_self([opened, *box.children, closed])
+
+
+def single_ids(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Drop the identifiers that sphinx-proof and sphinx-exercise give to every box."""
+    body = context.get("body")
+    if body:
+        body = re.sub(r' id="(?:proof|exercise|solution)-content"', "", body)
+        context["body"] = re.sub(r'(<div class="proof [^"]*") id="proof"', r"\1", body)
+
+
+INLINE_MATH = r'<span class="math [^"]*">\\\([^<]*\\\)</span>'
+BOUND = re.compile(rf"([(\[“‘]?)({INLINE_MATH})((?:[.,;:!?)\]”’]|[-–][\w]+)+|)")
+
+
+def bind_punctuation(app: Sphinx, page: str, template: str, context: dict, _) -> None:
+    """Keep a formula and the punctuation at its sides on one line."""
+
+    def bound(match: re.Match) -> str:
+        if not match[1] and not match[3]:
+            return match[0]
+        return f'<span class="together">{match[0]}</span>'
+
+    if context.get("body"):
+        context["body"] = BOUND.sub(bound, context["body"])
+
+
+def share_handlers(app: Sphinx) -> None:
+    """Give singlehtml and epub the node handlers that were registered for html only."""
+    handlers = app.registry.translation_handlers
+    for builder in ("singlehtml", "epub"):
+        for name, pair in handlers.get("html", {}).items():
+            handlers.setdefault(builder, {}).setdefault(name, pair)
+
+
+def setup(app: Sphinx) -> dict:
+    """Register with Sphinx."""
+    app.connect("config-inited", set_repository, priority=100)
+    app.connect("builder-inited", copy_mathjax)
+    app.connect("builder-inited", share_handlers)
+    app.connect("doctree-read", check_alt_texts)
+    app.connect("doctree-read", fold_proofs)
+    app.connect("html-page-context", add_labs)
+    app.connect("html-page-context", single_ids)
+    app.connect("html-page-context", bind_punctuation)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
