@@ -15,10 +15,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / "tools"))
+import chapters  # noqa: E402
 import kernel  # noqa: E402
 
 MAX_RMS = 1.0  # of 255; a parameter changed by one percent gives about 1.4
@@ -60,6 +62,17 @@ def compare_figures(cell, stored: list[bytes], fresh: list[bytes]) -> list[str]:
             shown = DIFFERENCES.relative_to(ROOT)
             found.append(f"figure {number}: {message}; see {shown}/{place}-*.png")
     return found
+
+
+def pytest_collection_modifyitems(items) -> None:
+    """Skip, and say so, the cells of chapters whose data are not on this machine."""
+    reasons: dict[Path, str] = {}
+    for item in items:
+        if item.path.suffix == ".ipynb" and item.path.with_suffix(".md").exists():
+            if item.path not in reasons:
+                reasons[item.path] = chapters.missing_data(item.path)
+            if reasons[item.path]:
+                item.add_marker(pytest.mark.skip(reason=reasons[item.path]))
 
 
 def pytest_configure(config) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import jupytext
 import nbformat
+import yaml
 
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
@@ -61,6 +62,34 @@ def read(path: Path) -> nbformat.NotebookNode:
         made.id = f"cell-{number:03d}"
         book.cells.append(made)
     return book
+
+
+def needed_data(path: Path) -> dict[str, str]:
+    """The image sets that a chapter is computed from: name and fingerprint of each.
+
+    They are declared in the front matter, under ``needs``. The fingerprint is the
+    start of the one that ``empirical_score.datasets`` gives.
+    """
+    text = path.with_suffix(".md").read_text(encoding="utf-8")
+    match = FRONT_MATTER.match(text)
+    declared = yaml.safe_load(match[1]).get("needs", {}) if match else {}
+    return {name: str(mark) for name, mark in declared.items()}
+
+
+def missing_data(path: Path) -> str:
+    """Why a chapter cannot be executed on this machine, or nothing if it can be."""
+    needs = needed_data(path)
+    if not needs:
+        return ""
+    from empirical_score import datasets
+
+    found = []
+    for name, mark in needs.items():
+        if not datasets.available(name):
+            found.append(f"{name} is not on this machine")
+        elif not datasets.fingerprint(name, "train").startswith(mark):
+            found.append(f"{name} is not the set that the stored outputs come from")
+    return "; ".join(found)
 
 
 def dumps(book: nbformat.NotebookNode) -> str:

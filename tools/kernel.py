@@ -20,10 +20,13 @@ def environment(root: Path = ROOT) -> dict[str, str]:
     One thread makes results repeatable from machine to machine (sums in BLAS depend on
     the number of threads) and lets two kernels share two cores without fighting.
     """
+    data = os.environ.get("EMPIRICAL_SCORE_DATA")
     paths = [str(root / "lib"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     return {
         "PYTHONPATH": os.pathsep.join(dict.fromkeys(p for p in paths if p)),
         "PYTHONHASHSEED": "0",
+        # A kernel works in its chapter's folder, so a relative folder would be lost.
+        **({"EMPIRICAL_SCORE_DATA": str(Path(data).resolve())} if data else {}),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         **{
             f"{name}_NUM_THREADS": "1"

@@ -98,6 +98,9 @@ def write(path: Path, root: Path, force: bool) -> str:
     digest = chapters.inputs_digest(book, root, chapters.reads_others(path))
     old = stored(target)
     known = old is not None and old.metadata.get(KEY, {}).get("inputs") == digest
+    missing = chapters.missing_data(path) if force or not known else ""
+    if missing:
+        return f"SKIPPED, the stored outputs stay: {missing}"
     metadata = {key: dict(book.metadata[key]) for key in book.metadata}
     began = time.perf_counter()
     if known and not force:
