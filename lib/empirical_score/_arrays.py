@@ -107,9 +107,9 @@ def as_number(value, name):
 
 
 def as_count(value, name, low=1):
-    """Return ``value`` as an int; raise unless it is whole and at least ``low``."""
+    """Return ``value`` as an int; raise unless it is an integer of at least ``low``."""
     number = as_number(value, name)
-    if not number.is_integer() or number < low:
+    if not (hasattr(value, "__index__") and number.is_integer() and number >= low):
         least = "a positive integer" if low == 1 else f"an integer of at least {low}"
         raise ValueError(f"{name} must be {least}, got {value}")
     return int(number)

@@ -13,8 +13,9 @@ A matrix product gives every ``l_j`` with an error of about
 ``eps (|x| R + R^2) / sigma^2``, R being the radius of the centered data.  Where that is
 too much (*sharp* rows: little noise, few points that matter) the points that can carry
 weight are found by the same error bound and redone from direct differences, in which
-nothing cancels, and near a Voronoi boundary in twice the precision.  Log weights are
-therefore right at every noise level.
+nothing cancels, and near a Voronoi boundary in twice the precision.  The log weights of
+all points that can matter are therefore right at every noise level; those of points
+whose weight is 0 in floating point keep the error of the matrix product.
 """
 
 import math
@@ -48,7 +49,7 @@ class Engine:
         itemsize = np.dtype(str(points.dtype).removeprefix("torch.")).itemsize
         self.eps = 2.0 ** {4: -23, 8: -52}[itemsize]
         self.tolerance = TOLERANCE[itemsize]
-        self.budget = memory // itemsize
+        self.budget = memory // 8  # indices and redone points take 8 bytes in any case
 
     def posteriors(self, x, sigma):
         """Yield ``(rows, Posterior)`` over blocks of the rows of ``x``."""

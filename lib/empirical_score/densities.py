@@ -173,7 +173,7 @@ class GaussianMixture(Density):
         return array_namespace(log_weights).exp(log_weights)
 
     def log_density(self, x, sigma):
-        """Return ``log sum_k weights_k N(x; means_k, covs_k + sigma^2 I)``, ``(m,)``."""
+        """Return ``log sum_k w_k N(x; means_k, covs_k + sigma^2 I)``, ``(m,)``."""
         return _logsumexp(self._joint(x, sigma))
 
     def covariance_product(self, x, sigma, v):
@@ -273,7 +273,8 @@ def _principal_axes(cov, dimension, name):
         variances, axes = np.broadcast_to(cov, (dimension,)).copy(), None
     elif cov.shape == (dimension, dimension):
         if not np.allclose(cov, cov.T, rtol=1e-10, atol=1e-12 * np.abs(cov).max()):
-            raise ValueError(f"{name} must be symmetric")
+            gap = np.abs(cov - cov.T).max()
+            raise ValueError(f"{name} must be symmetric, got entries {gap:.3g} apart")
         variances, axes = np.linalg.eigh((cov + cov.T) / 2)
         # eigh returns tiny negative numbers for singular matrices.
         rounding = 1e-12 * np.abs(variances).max()

@@ -60,6 +60,10 @@ class EmpiricalScore(Density):
         self.memory = int(as_positive_number(memory, "memory"))
         self._engines = {}
 
+    def __getstate__(self):
+        """Copy and pickle the data, not the engines made from them."""
+        return {**self.__dict__, "_engines": {}}
+
     def denoise(self, x, sigma):
         """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
         return self._collect(x, sigma, lambda posterior: posterior.mean())

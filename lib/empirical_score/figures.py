@@ -57,17 +57,17 @@ STYLE = {
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.prop_cycle": cycler(color=[BLUE, ORANGE, GREEN, RED, PINK, CYAN, GREY]),
-    "axes.labelsize": 12,
+    "axes.labelsize": 13,
     "axes.grid": False,
     "font.family": "DejaVu Sans",
-    "font.size": 11.5,
+    "font.size": 12.5,
     "mathtext.fontset": "stixsans",
     "xtick.color": INK,
     "ytick.color": INK,
-    "xtick.labelsize": 11,
-    "ytick.labelsize": 11,
+    "xtick.labelsize": 12,
+    "ytick.labelsize": 12,
     "legend.frameon": False,
-    "legend.fontsize": 11,
+    "legend.fontsize": 12,
     "lines.linewidth": 2.0,
     "lines.markersize": 5.0,
     "lines.solid_capstyle": "round",
@@ -118,7 +118,7 @@ def verify(name, measured, predicted, tolerance, *, digits=3):
     measured, predicted = float(measured), float(predicted)
     gap = abs(measured - predicted)
     line = (
-        f"{name}: measured {_significant(measured, digits)}, "
+        f"{name.replace('_', ' ')}: measured {_significant(measured, digits)}, "
         f"predicted {_significant(predicted, digits)}"
     )
     if not gap <= tolerance:

@@ -144,9 +144,16 @@ def check_decreasing(levels, name="levels"):
             f"got shape {levels.shape}"
         )
     if not np.all(np.isfinite(levels)) or levels[-1] < 0:
-        raise ValueError(f"{name} must be finite and not negative")
-    if not np.all(np.diff(levels) < 0):
-        raise ValueError(f"{name} must fall strictly, from much noise to little")
+        raise ValueError(
+            f"{name} must be finite and not negative, got {levels[0]} to {levels[-1]}"
+        )
+    rises = np.flatnonzero(np.diff(levels) >= 0)
+    if rises.size:
+        before, after = levels[rises[0]], levels[rises[0] + 1]
+        raise ValueError(
+            f"{name} must fall strictly, from much noise to little, "
+            f"got {after} after {before}"
+        )
     return levels
 
 

@@ -99,7 +99,7 @@ def sample_sde(
 
     def ancestral(x, t, s):
         x, sigma = process.to_noise_level(x, t)
-        end = process.noise_level(s)
+        end = float(process.noise_level(s))
         ratio = (end / sigma) ** 2
         mean = x + (1 - ratio) * sigma**2 * score(x, sigma)
         noise = normal(rng, tuple(x.shape), x)

@@ -1,0 +1,232 @@
+"""Helpers of the chapters: glued numbers, checks, sources, small repeatable figures."""
+
+import io
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from empirical_score import EmpiricalScore, datasets, figures
+
+
+@pytest.fixture
+def notebook(monkeypatch, tmp_path):
+    """A stand-in for a notebook: what cells display is kept, and can be written."""
+    shown = []
+    monkeypatch.setattr(figures, "_shell", lambda: SimpleNamespace())
+    monkeypatch.setattr(
+        "IPython.display.display",
+        lambda data, raw, metadata: shown.append((data, metadata)),
+    )
+
+    def write(extra=()):
+        outputs = [
+            {"output_type": "display_data", "data": data, "metadata": metadata}
+            for data, metadata in shown
+        ]
+        cells = [{"cell_type": "markdown", "source": ["x"]}]
+        cells += [{"cell_type": "code", "outputs": [*extra, *outputs]}]
+        path = tmp_path / "chapter.ipynb"
+        path.write_text(json.dumps({"cells": cells}), encoding="utf-8")
+        return path
+
+    return write
+
+
+def test_records_returns_what_was_glued(notebook):
+    figures.glue("count", 12)
+    figures.glue("array_count", np.int64(3))
+    figures.glue("number", np.float32(0.25))
+    figures.glue("text", "two words")
+    figures.glue("short", 2 / 3, digits=3)
+    other = {"output_type": "stream", "text": "hello"}
+    picture = {"output_type": "display_data", "data": {"image/png": "x"}}
+    assert figures.records(notebook([other, picture])) == {
+        "count": 12.0,
+        "array_count": 3.0,
+        "number": 0.25,
+        "text": "two words",
+        "short": "0.667",
+    }
+
+
+def test_glue_displays_in_the_format_of_myst_nb(notebook):
+    figures.glue("name", 1.5)
+    output = json.loads(notebook().read_text())["cells"][1]["outputs"][0]
+    mime = "application/papermill.record/"
+    assert output["data"] == {f"{mime}text/plain": "1.5"}
+    assert output["metadata"] == {"scrapbook": {"name": "name", "mime_prefix": mime}}
+
+
+def test_verify_records_the_pair_and_says_it(notebook, capsys):
+    figures.verify("slope", 1.98765, 2, 0.05)
+    assert capsys.readouterr().out == "slope: measured 1.99, predicted 2.00\n"
+    assert figures.records(notebook()) == {
+        "slope_measured": "1.99",
+        "slope_predicted": "2.00",
+        "slope_tolerance": "0.050",
+    }
+
+
+@pytest.mark.parametrize(
+    ("measured", "predicted"), [(1.0, 1.2), (np.nan, 1.0), (1.0, np.nan), (np.inf, 1)]
+)
+def test_verify_raises_and_records_nothing_on_a_mismatch(
+    notebook, measured, predicted, capsys
+):
+    with pytest.raises(AssertionError, match=r"slope: measured .* allowed 0.1"):
+        figures.verify("slope", measured, predicted, 0.1)
+    assert figures.records(notebook()) == {} and capsys.readouterr().out == ""
+
+
+def test_verify_allows_a_gap_of_exactly_the_tolerance(notebook):
+    figures.verify("half", 1.5, 1.0, 0.5)
+
+
+def test_outside_a_notebook_glue_is_silent(capsys):
+    figures.glue("x", 1.0)
+    assert capsys.readouterr().out == ""
+
+
+# --- numbers as text ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "digits", "text"),
+    [
+        (0.0, 3, "0"),
+        (1.0, 3, "1.00"),
+        (9.996, 3, "10.0"),
+        (0.09996, 3, "0.100"),
+        (-0.012345, 2, "-0.012"),
+        (123.0, 2, "123"),
+        (123456.0, 3, "123456"),
+        (1.5e7, 3, "1.50e+07"),
+        (1.234e-5, 3, "1.23e-05"),
+        (1.234e-4, 3, "0.000123"),
+        (np.nan, 3, "nan"),
+        (np.inf, 3, "inf"),
+        (-np.inf, 2, "-inf"),
+    ],
+)
+def test_significant_digits(value, digits, text):
+    assert figures._significant(value, digits) == text
+
+
+@given(
+    st.floats(1e-4, 9e6).flatmap(lambda v: st.sampled_from([v, -v])), st.integers(1, 6)
+)
+def test_significant_is_within_half_a_unit_of_the_last_digit(value, digits):
+    text = figures._significant(value, digits)
+    assert "e" not in text
+    step = 10.0 ** (np.floor(np.log10(abs(value))) + 1 - digits)
+    assert abs(float(text) - value) <= 0.5000001 * step
+    decimals = len(text.partition(".")[2])
+    significant = text.replace("-", "").replace(".", "").lstrip("0")
+    assert len(significant) == digits or decimals == 0
+
+
+# --- sources, grids, images ---------------------------------------------------------
+
+
+def test_show_source_shows_functions_methods_and_classes():
+    code = figures.show_source(datasets.circle, EmpiricalScore.denoise).data
+    assert code.startswith("def circle(")
+    assert "\n\ndef denoise(self, x, sigma):\n    " in code
+    compile(code, "source", "exec")
+    whole = figures.show_source(EmpiricalScore).data
+    assert whole.startswith("class EmpiricalScore(") and "def denoise" in whole
+
+
+def test_grid_points_reshape_row_by_row():
+    x, y, points = figures.grid_points((-1, 0), (1, 4), 5)
+    np.testing.assert_allclose(x, [-1, -0.5, 0, 0.5, 1])
+    np.testing.assert_allclose(y, [0, 1, 2, 3, 4])
+    assert points.shape == (25, 2)
+    values = (10 * points[:, 0] + points[:, 1]).reshape(5, 5)
+    np.testing.assert_allclose(values, 10 * x[None, :] + y[:, None])
+
+
+def test_show_images_draws_every_image_with_its_pixels():
+    rows = [np.linspace(-1, 1, 3 * 12).reshape(3, 12), np.full((2, 12), 5.0)]
+    figure = figures.show_images(rows, ["first", "second"], shape=(3, 4))
+    pictures = [a.get_images()[0].get_array() for a in figure.axes]
+    assert len(pictures) == 5
+    np.testing.assert_allclose(pictures[0], (rows[0][0].reshape(3, 4) + 1) / 2)
+    np.testing.assert_allclose(pictures[4], 1.0)  # clipped
+    assert [t.get_text() for t in figure.texts] == ["first", "second"]
+    for axes in figure.axes:
+        box = axes.get_position()
+        assert box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1
+    plt.close(figure)
+
+
+def colorful():
+    figure, axes = plt.subplots(figsize=(4, 3))
+    axes.imshow(np.random.default_rng(0).random((40, 40, 3)))
+    axes.set_xlabel(r"$\sigma$")
+    return figure
+
+
+def test_figures_become_png_of_at_most_64_colors_with_the_same_bytes():
+    with plt.style.context(figures.STYLE):
+        first, again = colorful(), colorful()
+        (one, meta), (two, _) = map(figures._small_png, (first, again))
+        raw = io.BytesIO()
+        first.savefig(raw, format="png")
+        plt.close(first), plt.close(again)
+    assert one == two
+    picture = Image.open(io.BytesIO(one))
+    assert picture.format == "PNG" and picture.size == (800, 600)
+    assert meta == {"width": 400}
+    assert 2 < len(picture.convert("RGB").getcolors(10**6)) <= 64
+    assert len(one) < len(raw.getvalue()) / 2
+    corner = picture.convert("RGB").getpixel((0, 0))
+    assert corner == (255, 255, 255)
+
+
+def test_style_names_only_settings_that_exist():
+    assert set(figures.STYLE) <= set(plt.rcParams)
+
+
+def test_setup_makes_a_notebook_show_small_figures(tmp_path):
+    """In a real IPython shell, from the first cell on."""
+    code = """
+from IPython.core.interactiveshell import InteractiveShell
+from IPython.utils.capture import capture_output
+import io
+from PIL import Image
+shell = InteractiveShell.instance()
+with capture_output() as captured:
+    for cell in (
+        "import matplotlib.pyplot as plt, numpy as np\\n"
+        "from empirical_score import figures\\nfigures.setup()",
+        "plt.imshow(np.random.default_rng(0).random((30, 30, 3)))\\nplt.show()",
+        "figures.glue('a', 2.5)\\nplt.plot([1, 2])\\nplt.show()",
+    ):
+        shell.run_cell(cell).raise_error()
+pictures = [o for o in captured.outputs if "image/png" in o.data]
+assert len(pictures) == 2, captured.outputs
+for output in pictures:
+    picture = Image.open(io.BytesIO(output.data["image/png"])).convert("RGB")
+    assert len(picture.getcolors(10**6)) <= 64
+    assert picture.size == (1280, 720)
+    assert output.metadata["image/png"] == {"width": 640}, output.metadata
+(glued,) = [o for o in captured.outputs if "scrapbook" in o.metadata]
+assert glued.metadata["scrapbook"]["name"] == "a"
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={"PATH": "", "HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
+    )
+    assert done.returncode == 0, done.stderr

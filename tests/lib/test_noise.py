@@ -1,0 +1,153 @@
+"""Noise levels and forward processes against mpmath, quadrature and autograd."""
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.integrate import quad
+
+from empirical_score import (
+    EmpiricalScore,
+    OrnsteinUhlenbeck,
+    VarianceExploding,
+    geometric_levels,
+    karras_levels,
+)
+
+OU, VE = OrnsteinUhlenbeck(), VarianceExploding()
+TIMES = np.logspace(-12, np.log10(50), 60)
+
+
+def relative(found, wanted):
+    return np.max(np.abs(np.asarray(found, float) / np.asarray(wanted, float) - 1))
+
+
+def exact(formula, values):
+    with mpmath.workdps(60):
+        return [float(formula(mpmath.mpf(float(v)))) for v in values]
+
+
+def test_ou_formulas_agree_with_60_digits():
+    assert relative(OU.alpha(TIMES), exact(lambda t: mpmath.exp(-t), TIMES)) < 1e-15
+    sigma = exact(lambda t: mpmath.sqrt(1 - mpmath.exp(-2 * t)), TIMES)
+    assert relative(OU.sigma(TIMES), sigma) < 1e-15
+    level = exact(lambda t: mpmath.sqrt(mpmath.exp(2 * t) - 1), TIMES)
+    assert relative(OU.noise_level(TIMES), level) < 1e-15
+    times = exact(lambda s: mpmath.log(1 + s**2) / 2, level)
+    assert relative(OU.time(np.array(level)), times) < 1e-15
+
+
+def test_ou_time_and_noise_level_are_inverse_to_each_other():
+    assert relative(OU.time(OU.noise_level(TIMES)), TIMES) < 1e-14
+    levels = OU.noise_level(TIMES)
+    assert relative(OU.noise_level(OU.time(levels)), levels) < 1e-14
+
+
+@pytest.mark.parametrize("process", [OU, VE], ids=["ou", "ve"])
+def test_maps_between_conventions_are_inverse_to_each_other(process):
+    x = np.random.default_rng(0).standard_normal((5, 3))
+    for t in TIMES:
+        back, time = process.from_noise_level(*process.to_noise_level(x, t))
+        assert relative(back, x) < 1e-14
+        assert relative(time, t) < 1e-14
+        level = float(process.noise_level(t))
+        assert relative(level, process.sigma(t) / process.alpha(t)) < 1e-14
+
+
+@pytest.mark.parametrize("process", [OU, VE], ids=["ou", "ve"])
+def test_moments_solve_the_forward_sde(process):
+    """``d alpha = f alpha dt`` and ``d sigma^2 = (2 f sigma^2 + g^2) dt``."""
+    step = 1e-5
+    for t in (0.01, 0.3, 1.0, 2.5):
+        rate = float(process.drift(np.ones(1), t)[0])
+        slope = (process.alpha(t + step) - process.alpha(t - step)) / (2 * step)
+        assert slope == pytest.approx(rate * process.alpha(t), abs=1e-9)
+        rise = process.sigma(t + step) ** 2 - process.sigma(t - step) ** 2
+        growth = 2 * rate * process.sigma(t) ** 2 + process.squared_diffusion(t)
+        assert rise / (2 * step) == pytest.approx(growth, abs=1e-8)
+
+
+@pytest.mark.parametrize("process", [OU, VE], ids=["ou", "ve"])
+def test_added_variance_is_the_integral_of_the_squared_diffusion(process):
+    for t, s in ((1.0, 0.2), (3.0, 0.0), (0.5, 0.49)):
+        integral, _ = quad(process.squared_diffusion, s, t)
+        assert process.added_variance(t, s) == pytest.approx(integral, rel=1e-13)
+
+
+def test_added_variance_does_not_cancel_for_close_levels():
+    t, s = 1.0, 1.0 - 2.0**-40
+    wanted = 2.0**-39 - 2.0**-80
+    assert relative(VE.added_variance(t, s), wanted) < 1e-15
+
+
+@pytest.mark.parametrize("t", [1e-3, 0.1, 1.0, 4.0])
+def test_ou_score_is_the_gradient_of_the_ou_density(t):
+    """Autograd on ``log mean_j N(x; e^-t y_j, (1 - e^-2t) I)`` written out in torch."""
+    rng = np.random.default_rng(1)
+    data = rng.standard_normal((6, 3))
+    spread = np.sqrt(-np.expm1(-2 * t))
+    x = torch.tensor(np.exp(-t) * data[:4] + spread * rng.standard_normal((4, 3)))
+    x.requires_grad_()
+    gaps = x[:, None] - np.exp(-t) * torch.tensor(data)
+    log_p = torch.logsumexp(-(gaps**2).sum(2) / (2 * spread**2), 1)
+    (gradient,) = torch.autograd.grad(log_p.sum(), x)
+    score = OU.score(EmpiricalScore(data), x.detach().numpy(), t)
+    np.testing.assert_allclose(score, gradient.numpy(), rtol=1e-10)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("process", [OU, VE], ids=["ou", "ve"])
+def test_conversions_keep_the_precision_of_x(process, kind):
+    x = np.ones((2, 3), kind)
+    score = EmpiricalScore(np.eye(3, dtype=kind))
+    assert process.to_noise_level(x, 0.7)[0].dtype == kind
+    assert process.from_noise_level(x, 0.7)[0].dtype == kind
+    assert process.score(score, x, 0.7).dtype == kind
+
+
+def test_karras_levels_are_equation_5():
+    for count, high, low, rho in ((18, 80.0, 0.002, 7.0), (5, 10.0, 0.1, 3.0)):
+        with mpmath.workdps(60):
+            a, b = (mpmath.mpf(v) ** (1 / mpmath.mpf(rho)) for v in (high, low))
+            steps = [mpmath.mpf(k) / (count - 1) for k in range(count)]
+            wanted = [float((a + k * (b - a)) ** rho) for k in steps]
+        assert relative(karras_levels(count, high, low, rho=rho), wanted) < 1e-13
+
+
+def test_karras_levels_of_the_paper_to_four_digits():
+    """18 levels from 80 to 0.002, rho = 7: the paper's settings for CIFAR-10."""
+    levels = karras_levels(18)[[0, 1, 2, 9, 17]]
+    assert [f"{v:.4g}" for v in levels] == ["80", "57.59", "40.79", "1.923", "0.002"]
+
+
+def test_karras_levels_with_rho_1_are_evenly_spaced():
+    np.testing.assert_allclose(
+        karras_levels(5, 9.0, 1.0, rho=1.0), [9, 7, 5, 3, 1], rtol=1e-15
+    )
+
+
+@given(
+    count=st.integers(2, 60),
+    low=st.floats(1e-6, 1e3),
+    factor=st.floats(1.01, 1e6),
+    make=st.sampled_from([geometric_levels, karras_levels]),
+)
+def test_levels_fall_strictly_between_their_ends(count, low, factor, make):
+    levels = make(count, low * factor, low)
+    assert levels.shape == (count,)
+    assert levels[0] == low * factor and levels[-1] == low
+    assert np.all(np.diff(levels) < 0)
+
+
+def test_geometric_levels_fall_by_one_factor():
+    levels = geometric_levels(9, 16.0, 1 / 16)
+    assert relative(levels[1:] / levels[:-1], 0.5) < 1e-14
+
+
+@pytest.mark.parametrize("make", [geometric_levels, karras_levels])
+def test_zero_appends_one_level(make):
+    levels = make(7, 5.0, 0.1, zero=True)
+    assert levels.shape == (8,) and levels[-1] == 0
+    np.testing.assert_array_equal(levels[:-1], make(7, 5.0, 0.1))
