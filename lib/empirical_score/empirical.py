@@ -27,6 +27,8 @@ from .densities import Density, check_end_level
 
 __all__ = ["EmpiricalScore"]
 
+LOW_DIMENSION = 64
+
 
 class EmpiricalScore(Density):
     """The exact score of ``(1/n) sum_j N(y_j, sigma^2 I)``, as ``score(x, sigma)``.
@@ -37,7 +39,9 @@ class EmpiricalScore(Density):
         The training points, NumPy or torch; float32 stays float32, all else is
         computed in float64.
     memory : int, optional
-        Bound, in bytes, on the temporary arrays of one block of rows.
+        Bound, in bytes, on the temporary arrays of one block of rows.  By default
+        small enough for a processor's cache in low dimension, where passes over the
+        weights cost most, and 128 MiB in high, where the matrix product does.
 
     In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``;
     the result has the kind and device of ``x`` and the precision of ``data``.
@@ -54,9 +58,11 @@ class EmpiricalScore(Density):
     Section 3 of Li, Chen & Li (2024).
     """
 
-    def __init__(self, data, *, memory=2**27):
+    def __init__(self, data, *, memory=None):
         self.data = as_points(data, "data")
         self.dimension = self.data.shape[1]
+        if memory is None:
+            memory = 2**23 if self.dimension <= LOW_DIMENSION else 2**27
         self.memory = int(as_positive_number(memory, "memory"))
         self._engines = {}
 
