@@ -276,10 +276,15 @@ def test_digest_follows_code_library_pins_and_other_chapters(written, tmp_path):
     shutil.copy((written / CHAPTER).with_suffix(".ipynb"), other)
     text = chapters.read((written / CHAPTER).with_suffix(".md"))
 
-    def digest(others: bool = True) -> str:
-        return chapters.inputs_digest(text, root, others)
+    experiments = root / "tools" / "experiments"
+    experiments.mkdir(parents=True)
 
-    seen = [digest(others=False), digest()]
+    def digest(chapter: str = "ledger.md") -> str:
+        return chapters.inputs_digest(text, root / chapter, root)
+
+    seen = [digest(f"{CHAPTER}.md"), digest()]
+    (experiments / f"{Path(CHAPTER).name}.py").write_text("x = 1\n")
+    seen.append(digest(f"{CHAPTER}.md"))
     module.write_text("x = 1\n")
     seen.append(digest())
     pins.write_text("numpy==2\n")

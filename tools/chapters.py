@@ -107,10 +107,11 @@ def reads_others(path: Path) -> bool:
     return path.stem == "ledger"
 
 
-def inputs_digest(book: nbformat.NotebookNode, root: Path, others: bool) -> str:
+def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str:
     """A digest of all that can change a chapter's outputs: its code, library, pins.
 
-    With ``others``, the outputs of all chapters too.
+    With the long experiment of the same name, where there is one, and for the ledger
+    the outputs of all chapters.
     """
     digest = hashlib.sha256()
     for cell in code_cells(book):
@@ -121,7 +122,9 @@ def inputs_digest(book: nbformat.NotebookNode, root: Path, others: bool) -> str:
     pins = root / "requirements.txt"
     if pins.exists():
         digest.update(b"requirements\n" + pins.read_bytes())
-    for path in notebooks(root) if others else []:
+    for path in sorted((root / "tools" / "experiments").glob(f"{chapter.stem}.*")):
+        digest.update(f"experiment {path.name}\n".encode() + path.read_bytes())
+    for path in notebooks(root) if reads_others(chapter) else []:
         if not reads_others(path):
             digest.update(f"notebook {path.relative_to(root)}\n".encode())
             for cell in code_cells(nbformat.read(path, as_version=4)):

@@ -95,7 +95,7 @@ def write(path: Path, root: Path, force: bool) -> str:
     """Bring one chapter's notebook up to date; say what was done."""
     target = path.with_suffix(".ipynb")
     book = chapters.read(path)
-    digest = chapters.inputs_digest(book, root, chapters.reads_others(path))
+    digest = chapters.inputs_digest(book, path, root)
     old = stored(target)
     known = old is not None and old.metadata.get(KEY, {}).get("inputs") == digest
     missing = chapters.missing_data(path) if force or not known else ""
