@@ -1,11 +1,22 @@
 """The score of a finite training set, and what a generator driven by it can make.
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
-imports torch.  Modules depend only downward: noise, densities, empirical, samplers,
-divergences, datasets, figures.  ``figures`` (matplotlib) is imported by name.
+imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
+variational, samplers, networks, divergences, copying, linear, datasets, figures.
+``figures`` (matplotlib) is imported by name.
 """
 
-from . import datasets
+from . import datasets, linear
+from .copying import (
+    LeakageBounds,
+    collapse_level,
+    information_density,
+    leakage_bounds,
+    log_wills_functional,
+    mutual_information,
+    renyi_information,
+    score_error_constant,
+)
 from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
@@ -19,6 +30,7 @@ from .divergences import (
     wasserstein,
 )
 from .empirical import EmpiricalScore
+from .linear import LinearDenoiser
 from .noise import (
     OrnsteinUhlenbeck,
     VarianceExploding,
@@ -26,25 +38,62 @@ from .noise import (
     karras_levels,
 )
 from .samplers import sample_ode, sample_sde
+from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .variational import (
+    SmoothestScore,
+    dual_certificate,
+    kink_place,
+    score_loss,
+    variation_bound,
+)
 
 __all__ = [
+    "Denoiser",
     "EmpiricalScore",
     "Estimate",
     "Gaussian",
     "GaussianMixture",
+    "LeakageBounds",
+    "LinearDenoiser",
     "OrnsteinUhlenbeck",
+    "RampScore",
+    "SmoothestScore",
+    "TerminalLaw",
     "VarianceExploding",
+    "collapse_level",
     "datasets",
+    "dual_certificate",
     "energy_test",
     "gaussian_kl",
     "gaussian_wasserstein",
     "geometric_levels",
     "hellinger",
+    "information_density",
     "karras_levels",
+    "kink_place",
     "kl_divergence",
+    "leakage_bounds",
+    "linear",
+    "log_wills_functional",
+    "mutual_information",
+    "ramp_loss",
+    "renyi_information",
     "sample_ode",
     "sample_sde",
+    "score_error_constant",
+    "score_loss",
     "total_variation",
     "total_variation_1d",
+    "train",
+    "variation_bound",
     "wasserstein",
 ]
+
+
+def __getattr__(name):
+    """Import the networks when they are first asked for."""
+    if name in ("Denoiser", "train"):
+        from . import networks
+
+        return getattr(networks, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,89 @@
+"""Noised rows to train on: drawn anew at every step, or noised once and kept."""
+
+import math
+
+import numpy as np
+
+from ._arrays import (
+    as_count,
+    as_points,
+    as_positive_number,
+    as_real,
+    as_sigma,
+    like,
+    normal,
+    uniform,
+)
+
+__all__ = ["fixed_rows", "fresh_rows", "noise_levels"]
+
+
+def noise_levels(sigma, rng, reference):
+    """Return a function from a count to that many noise levels."""
+    if callable(sigma):
+        return lambda count: as_sigma(sigma(count, rng), count, reference)
+    bounds = as_real(sigma, "sigma")
+    if bounds.ndim == 0:
+        level = as_positive_number(sigma, "sigma")
+        return lambda count: reference.new_full((count,), level)
+    low, high = (float(bound) for bound in bounds) if bounds.shape == (2,) else (1, 0)
+    if not 0 < low < high < math.inf:
+        raise ValueError(
+            "sigma must be a positive number, a pair 0 < low < high or a function, "
+            f"got {sigma}"
+        )
+    return lambda count: low * (high / low) ** uniform(rng, (count,), reference)
+
+
+def fresh_rows(data, level, rng, batch, target):
+    """Return a function that noises a batch of data anew: x, sigma, aim, weights."""
+    count = data.shape[0] if batch is None else as_count(batch, "batch")
+
+    def rows():
+        y = data if batch is None else data[_some(rng, count, data)]
+        sigma = level(count)
+        x = y + sigma[:, None] * normal(rng, tuple(y.shape), y)
+        return x, sigma, _aim(target, x, sigma, y), y.new_full((count,), 1 / count)
+
+    return rows
+
+
+def fixed_rows(data, level, rng, batch, target, noise, noise_weights):
+    """Return a function that gives rows noised once: all of them, or a batch."""
+    n, d = data.shape
+    if isinstance(noise, (int, np.integer)):
+        count = as_count(noise, "noise")
+        z = normal(rng, (n * count, d), data)
+    else:
+        z = like(as_points(noise, "noise", d), data)
+        count = z.shape[0]
+        z = z.repeat(n, 1)
+    weights = np.full(count, 1 / count) if noise_weights is None else noise_weights
+    weights = like(as_real(weights, "noise_weights"), data)
+    if tuple(weights.shape) != (count,):
+        raise ValueError(
+            f"noise_weights must have shape ({count},), one for each row of noise, "
+            f"got {tuple(weights.shape)}"
+        )
+    y, sigma = data.repeat_interleave(count, dim=0), level(n * count)
+    x = y + sigma[:, None] * z
+    every = x, sigma, _aim(target, x, sigma, y), weights.repeat(n) / n
+    if batch is None:
+        return lambda: every
+    batch = as_count(batch, "batch")
+
+    def rows():
+        chosen = _some(rng, batch, x)
+        x_, sigma_, aim, weight = (part[chosen] for part in every)
+        return x_, sigma_, aim, weight * (n * count / batch)
+
+    return rows
+
+
+def _aim(target, x, sigma, y):
+    return y if target is None else like(target.denoise(x, sigma), x).detach()
+
+
+def _some(rng, count, rows):
+    total = rows.shape[0]
+    return (uniform(rng, (count,), rows) * total).long().clamp(max=total - 1)
