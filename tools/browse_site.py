@@ -15,6 +15,7 @@ import argparse
 import os
 import shutil
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 SKIPPED = 77
@@ -143,43 +144,57 @@ def look(
 def browse(
     site: Path, names: list[str], folder: Path | None, executable: str
 ) -> tuple[list[str], list[str]]:
-    """Problems and hints of all pages."""
+    """Problems and hints of all pages, one browser a width, side by side."""
+    with ThreadPoolExecutor(max_workers=len(WIDTHS)) as pool:
+        jobs = [
+            pool.submit(browse_width, site, names, folder, executable, size)
+            for size in WIDTHS
+        ]
+        results = [job.result() for job in jobs]
+    return [f for found, _ in results for f in found], [
+        h for _, n in results for h in n
+    ]
+
+
+def browse_width(
+    site: Path, names: list[str], folder: Path | None, executable: str, size: str
+) -> tuple[list[str], list[str]]:
+    """Problems and hints of all pages at one width."""
     from playwright.sync_api import sync_playwright
 
     found: list[str] = []
     hints: list[str] = []
+    refused: list[str] = []
+    width, height = WIDTHS[size]
+
+    def guard(route, request):
+        if request.url.startswith(OWN):
+            route.continue_()
+        else:
+            refused.append(f"request to another host: {request.url}")
+            route.abort()
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
-        for size, (width, height) in WIDTHS.items():
-            context = browser.new_context(viewport={"width": width, "height": height})
-            refused: list[str] = []
-
-            def guard(route, request, *, refused=refused):
-                if request.url.startswith(OWN):
-                    route.continue_()
-                else:
-                    refused.append(f"request to another host: {request.url}")
-                    route.abort()
-
-            context.route("**/*", guard)
-            for name in names:
-                seen: list[str] = []
-                page = context.new_page()
-                page.on("pageerror", lambda e, s=seen: s.append(f"exception: {e}"))
-                page.on(
-                    "console",
-                    lambda m, s=seen: (
-                        s.append(f"console: {m.text}") if m.type == "error" else None
-                    ),
-                )
-                refused.clear()
-                page.emulate_media(color_scheme="light", reduced_motion="reduce")
-                page.goto((site / name).as_uri(), wait_until="load")
-                wrong, notes = look(page, name, size, folder)
-                found += [f"{name} ({size}): {w}" for w in [*refused, *seen, *wrong]]
-                hints += [f"{name} ({size}): {note}" for note in notes]
-                page.close()
-            context.close()
+        context = browser.new_context(viewport={"width": width, "height": height})
+        context.route("**/*", guard)
+        for name in names:
+            seen: list[str] = []
+            page = context.new_page()
+            page.on("pageerror", lambda e, s=seen: s.append(f"exception: {e}"))
+            page.on(
+                "console",
+                lambda m, s=seen: (
+                    s.append(f"console: {m.text}") if m.type == "error" else None
+                ),
+            )
+            refused.clear()
+            page.emulate_media(color_scheme="light", reduced_motion="reduce")
+            page.goto((site / name).as_uri(), wait_until="load")
+            wrong, notes = look(page, name, size, folder)
+            found += [f"{name} ({size}): {w}" for w in [*refused, *seen, *wrong]]
+            hints += [f"{name} ({size}): {note}" for note in notes]
+            page.close()
         browser.close()
     return found, hints
 
