@@ -47,7 +47,7 @@ FAULTS = {
     "magic": ("python", "root = 1.0", "%matplotlib inline\nroot = 1.0", "magics"),
     "filter": ("python", "root = 1.0", "import warnings\nroot = 1.0", "warnings"),
     "seed": ("python", "root = 1.0", "np.random.seed(0)\nroot = 1.0", "global seed"),
-    "path": ("python", "root = 1.0", 'root = open("/tmp/x/y")', "absolute path"),
+    "path": ("python", "root = 1.0", 'root = open("/home/x/y")', "absolute path"),
     "title": ("python", PLOT, 'ax.set_title("Score")', "no titles"),
     "long": ("cell-size", "root = 1.0", "root = 1.0\n" * 31, "at most 30"),
     "wide": ("cell-size", "root = 1.0", "root = 1.0  # " + "x" * 80, "at most 88"),
