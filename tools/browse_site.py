@@ -30,6 +30,12 @@ FLAGS = [
     "--disable-sync",
     "--no-first-run",
 ]
+# The theme's script follows the color scheme in its own time, and colors fade over.
+THEME_SET = "scheme => document.documentElement.dataset.theme === scheme"
+SETTLED = """async () => {
+  for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame);
+  await Promise.allSettled(document.getAnimations().map(a => a.finished));
+}"""
 BROWSERS = (
     "chromium",
     "chromium-browser",
@@ -133,6 +139,8 @@ def look(
         hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.wait_for_function(THEME_SET, arg=scheme)
+        page.evaluate(SETTLED)
         found += [f"{scheme}: low contrast: {c}" for c in page.evaluate(CONTRAST)]
         if folder:
             shot = name.replace("/", "-").removesuffix(".html")
