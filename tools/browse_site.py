@@ -31,10 +31,15 @@ FLAGS = [
     "--no-first-run",
 ]
 # The theme's script follows the color scheme in its own time, and colors fade over.
-THEME_SET = "scheme => document.documentElement.dataset.theme === scheme"
-SETTLED = """async () => {
-  for (let k = 0; k < 2; k++) await new Promise(requestAnimationFrame);
-  await Promise.allSettled(document.getAnimations().map(a => a.finished));
+SETTLED = """async scheme => {
+  const frame = () => new Promise(requestAnimationFrame);
+  const theme = () => document.documentElement.dataset.theme ?? scheme;
+  for (let k = 0; k < 120 && theme() !== scheme; k++) await frame();
+  await frame();
+  await frame();
+  const fades = document.getAnimations().map(a => a.finished);
+  const patience = new Promise(resolve => setTimeout(resolve, 2000));
+  await Promise.race([Promise.allSettled(fades), patience]);
 }"""
 BROWSERS = (
     "chromium",
@@ -139,8 +144,7 @@ def look(
         hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-        page.wait_for_function(THEME_SET, arg=scheme)
-        page.evaluate(SETTLED)
+        page.evaluate(SETTLED, scheme)
         found += [f"{scheme}: low contrast: {c}" for c in page.evaluate(CONTRAST)]
         if folder:
             shot = name.replace("/", "-").removesuffix(".html")
