@@ -4,7 +4,6 @@
 - The repository's address follows the environment, so that forks link to themselves.
 - An image without alternative text is a warning, and a warning fails the build.
 - No line begins with the full stop of a formula.
-- Scripts of interactive figures are loaded only on pages that hold one.
 - Long proofs fold; identifiers that extensions write twice are dropped.
 - The one-page build (for printing) gets the handlers that some extensions forget.
 """
@@ -26,7 +25,6 @@ from sphinx_proof.nodes import proof_node
 logger = logging.getLogger(__name__)
 MATHJAX_PARTS = ("tex-chtml-full.js", "output/chtml/fonts/woff-v2")
 MIN_ALT = 20
-LABS = "js/labs.js"
 
 
 def repository_url() -> str | None:
@@ -74,15 +72,6 @@ def check_alt_texts(app: Sphinx, doctree: nodes.document) -> None:
                 type="book",
                 subtype="alt",
             )
-
-
-def add_labs(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Load the script of the interactive figures on the pages that have one."""
-    if 'class="lab"' in context.get("body", "") and any(
-        (Path(folder) / LABS).exists()
-        for folder in (Path(app.confdir) / p for p in app.config.html_static_path)
-    ):
-        app.add_js_file(LABS, loading_method="defer")
 
 
 def fold_proofs(app: Sphinx, doctree: nodes.document) -> None:
@@ -144,7 +133,6 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", share_handlers)
     app.connect("doctree-read", check_alt_texts)
     app.connect("doctree-read", fold_proofs)
-    app.connect("html-page-context", add_labs)
     app.connect("html-page-context", single_ids)
     app.connect("html-page-context", bind_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
