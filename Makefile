@@ -1,6 +1,7 @@
 # make book    build the site from the stored outputs into _build/html
 # make test    every gate; ends in a table of times
 # make run     execute the chapters whose code, library or pins changed (ALL=1: all)
+# make pdf     the whole book as one PDF, into _build/pdf (needs Chromium)
 # make bench   the benchmarks
 # make clean   remove what was built (.venv stays; remove it by hand)
 #
@@ -10,7 +11,7 @@
 JOBS ?= 2
 VENV = .venv/bin
 
-.PHONY: help book test run bench clean environment
+.PHONY: help book test run pdf bench clean environment
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -27,6 +28,9 @@ test: environment
 
 run: environment
 	@$(VENV)/python tools/notebooks.py run --processes $(JOBS) $(if $(ALL),--all)
+
+pdf: environment
+	@$(VENV)/python tools/pdf.py
 
 bench: environment
 	@if ls benchmarks/*.py >/dev/null 2>&1; then \

@@ -1,0 +1,38 @@
+"""The one PDF of the book: it has its pages, parts and working references."""
+
+from __future__ import annotations
+
+import re
+import shutil
+
+import pytest
+
+import browse_site
+from minihouse import call
+
+pytestmark = pytest.mark.skipif(
+    browse_site.find_browser() is None, reason="no Chromium on this machine"
+)
+
+
+def test_pdf_of_the_small_book(written, tmp_path):
+    book = tmp_path / "book"
+    shutil.copytree(written, book)
+    result = call(book, "python", "tools/pdf.py")
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "0 problems" in result.stdout
+    content = (book / "_build" / "pdf" / "the-empirical-score.pdf").read_bytes()
+    assert content.startswith(b"%PDF")
+    pages = len(re.findall(rb"/Type\s*/Page\b", content))
+    assert pages >= 5  # title, contents, and at least a page for each file
+    assert content.count(b"/Outlines") and content.count(b"/Dest")
+    assert not re.search(rb"/URI\s*\(file:", content)  # no reference to this machine
+
+
+def test_a_broken_formula_is_found(written, tmp_path):
+    book = tmp_path / "book"
+    shutil.copytree(written, book)
+    page = book / "intro.md"
+    page.write_text(page.read_text() + "\n\nBroken: $\\frac{1}{$ here.\n")
+    result = call(book, "python", "tools/pdf.py")
+    assert result.returncode == 1 and "formulas" in result.stdout
