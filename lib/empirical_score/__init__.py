@@ -2,11 +2,12 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, datasets, figures.
+variational, samplers, networks, divergences, copying, linear, relative, datasets,
+figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
-from . import datasets, linear
+from . import datasets, linear, relative
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -21,6 +22,7 @@ from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
     energy_test,
+    gaussian_hellinger,
     gaussian_kl,
     gaussian_wasserstein,
     hellinger,
@@ -37,6 +39,7 @@ from .noise import (
     geometric_levels,
     karras_levels,
 )
+from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .variational import (
@@ -57,6 +60,7 @@ __all__ = [
     "LinearDenoiser",
     "OrnsteinUhlenbeck",
     "RampScore",
+    "RelativeDistance",
     "SmoothestScore",
     "TerminalLaw",
     "VarianceExploding",
@@ -64,12 +68,14 @@ __all__ = [
     "datasets",
     "dual_certificate",
     "energy_test",
+    "gaussian_hellinger",
     "gaussian_kl",
     "gaussian_wasserstein",
     "geometric_levels",
     "hellinger",
     "information_density",
     "karras_levels",
+    "kernel_width",
     "kink_place",
     "kl_divergence",
     "leakage_bounds",
@@ -77,6 +83,7 @@ __all__ = [
     "log_wills_functional",
     "mutual_information",
     "ramp_loss",
+    "relative",
     "renyi_information",
     "sample_ode",
     "sample_sde",
