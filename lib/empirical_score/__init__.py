@@ -7,7 +7,7 @@ datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
-from . import curves, datasets, linear, neighbors
+from . import curves, datasets, linear, neighbors, relative
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -22,6 +22,7 @@ from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
     energy_test,
+    gaussian_hellinger,
     gaussian_kl,
     gaussian_wasserstein,
     hellinger,
@@ -32,12 +33,8 @@ from .divergences import (
 )
 from .empirical import EmpiricalScore
 from .linear import LinearDenoiser
-from .noise import (
-    OrnsteinUhlenbeck,
-    VarianceExploding,
-    geometric_levels,
-    karras_levels,
-)
+from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karras_levels
+from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .variational import (
@@ -58,6 +55,7 @@ __all__ = [
     "LinearDenoiser",
     "OrnsteinUhlenbeck",
     "RampScore",
+    "RelativeDistance",
     "SmoothestScore",
     "TerminalLaw",
     "VarianceExploding",
@@ -66,12 +64,14 @@ __all__ = [
     "datasets",
     "dual_certificate",
     "energy_test",
+    "gaussian_hellinger",
     "gaussian_kl",
     "gaussian_wasserstein",
     "geometric_levels",
     "hellinger",
     "information_density",
     "karras_levels",
+    "kernel_width",
     "kink_place",
     "kl_divergence",
     "leakage_bounds",
@@ -80,6 +80,7 @@ __all__ = [
     "mutual_information",
     "neighbors",
     "ramp_loss",
+    "relative",
     "renyi_information",
     "sample_ode",
     "sample_sde",

@@ -26,6 +26,7 @@ from .densities import Gaussian
 __all__ = [
     "Estimate",
     "energy_test",
+    "gaussian_hellinger",
     "gaussian_kl",
     "gaussian_wasserstein",
     "hellinger",
@@ -123,6 +124,24 @@ def gaussian_kl(p, q):
         return float("inf")
     logs = np.sum(np.log(values)) - np.sum(np.log(p.variances))
     return float(0.5 * (np.sum((spread + gap**2) / values) - p.dimension + logs))
+
+
+def gaussian_hellinger(p, q):
+    """Return the squared Hellinger distance ``1 - int sqrt(p q)`` of two Gaussians.
+
+    ``int sqrt(p q) = det(C_p)^{1/4} det(C_q)^{1/4} det(C)^{-1/2} exp(-|g|_C^2 / 8)``,
+    ``C = (C_p + C_q) / 2``, ``|g|_C^2 = (m_p - m_q)^T C^{-1} (m_p - m_q)``; 1 if one
+    of them is singular.
+    """
+    _same_dimension(p, q)
+    if np.any(p.variances <= 0) or np.any(q.variances <= 0):
+        return 1.0
+    middle = Gaussian(p.mean, (p.cov + q.cov) / 2)
+    axes = np.eye(p.dimension) if middle.axes is None else middle.axes
+    gap = axes.T @ (p.mean - q.mean)
+    logs = (np.log(p.variances) + np.log(q.variances)) / 4
+    spread = np.log(middle.variances) + gap**2 / (4 * middle.variances)
+    return float(-np.expm1(min(0.0, np.sum(logs - spread / 2))))
 
 
 def gaussian_wasserstein(p, q):

@@ -15,6 +15,7 @@ from empirical_score import (
     Gaussian,
     divergences,
     energy_test,
+    gaussian_hellinger,
     gaussian_kl,
     gaussian_wasserstein,
     hellinger,
@@ -272,3 +273,31 @@ def test_the_energy_test_has_power():
             for _ in range(20)
         ]
         assert np.mean(np.array(found) <= 0.05) > 0.9
+
+
+def test_gaussian_hellinger_by_quadrature_and_by_monte_carlo():
+    p, q = Gaussian([0.3], [[0.5]]), Gaussian([-0.2], [[2.0]])
+    one, two = stats.norm(0.3, 0.5**0.5), stats.norm(-0.2, 2**0.5)
+    root = integral(lambda x: np.sqrt(one.pdf(x) * two.pdf(x)))
+    assert gaussian_hellinger(p, q) == pytest.approx(1 - root, abs=1e-11)
+    rng = np.random.default_rng(3)
+    factor = rng.standard_normal((4, 4))
+    p = Gaussian(rng.standard_normal(4), factor @ factor.T + np.eye(4))
+    q = Gaussian(np.zeros(4), 2.0)
+    x = p.sample(200_000, rng)
+    laws = (stats.multivariate_normal(g.mean, g.cov) for g in (p, q))
+    logs = [law.logpdf(x) for law in laws]
+    estimate = hellinger(*logs)
+    gap = abs(estimate.value - gaussian_hellinger(p, q))
+    assert gap < 4 * estimate.standard_error < 0.01
+
+
+def test_gaussian_hellinger_at_its_ends():
+    law = Gaussian(np.zeros(3), [1.0, 2.0, 3.0])
+    assert gaussian_hellinger(law, law) == 0
+    assert gaussian_hellinger(law, Gaussian(np.zeros(3), [1.0, 0.0, 1.0])) == 1
+    near = Gaussian(np.full(3, 1e-4), [1.0, 2.0, 3.0])
+    assert gaussian_hellinger(law, near) == pytest.approx(1e-8 / 8 * 11 / 6, rel=1e-5)
+    assert gaussian_hellinger(law, Gaussian(np.full(3, 1e3), 1.0)) == 1
+    with pytest.raises(TypeError, match="q must be a Gaussian"):
+        gaussian_hellinger(law, 1.0)
