@@ -2,8 +2,8 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-unconditional, variational, samplers, networks, divergences, copying, linear,
-datasets, figures.  ``figures`` (matplotlib) is imported by name.
+unconditional, variational, samplers, correctors, networks, divergences, copying,
+linear, datasets, figures.  ``figures`` (matplotlib) is imported by name.
 """
 
 from . import datasets, linear
@@ -17,6 +17,7 @@ from .copying import (
     renyi_information,
     score_error_constant,
 )
+from .correctors import sample_corrected, sample_fixed_point
 from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
@@ -80,6 +81,8 @@ __all__ = [
     "mutual_information",
     "ramp_loss",
     "renyi_information",
+    "sample_corrected",
+    "sample_fixed_point",
     "sample_ode",
     "sample_sde",
     "score_error_constant",
