@@ -18,6 +18,7 @@ from .copying import (
     renyi_information,
     score_error_constant,
 )
+from .correctors import sample_corrected, sample_fixed_point
 from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
@@ -37,6 +38,7 @@ from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karra
 from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -58,6 +60,7 @@ __all__ = [
     "RelativeDistance",
     "SmoothestScore",
     "TerminalLaw",
+    "UnconditionalScore",
     "VarianceExploding",
     "collapse_level",
     "curves",
@@ -82,6 +85,8 @@ __all__ = [
     "ramp_loss",
     "relative",
     "renyi_information",
+    "sample_corrected",
+    "sample_fixed_point",
     "sample_ode",
     "sample_sde",
     "score_error_constant",
