@@ -2,8 +2,8 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, datasets, figures.
-``figures`` (matplotlib) is imported by name.
+temperature, variational, samplers, networks, divergences, copying, linear, datasets,
+figures.  ``figures`` (matplotlib) is imported by name.
 """
 
 from . import datasets, linear
@@ -39,6 +39,7 @@ from .noise import (
 )
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .temperature import PowerTemperature, TemperedScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -56,8 +57,10 @@ __all__ = [
     "LeakageBounds",
     "LinearDenoiser",
     "OrnsteinUhlenbeck",
+    "PowerTemperature",
     "RampScore",
     "SmoothestScore",
+    "TemperedScore",
     "TerminalLaw",
     "VarianceExploding",
     "collapse_level",
