@@ -2,11 +2,11 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-temperature, variational, samplers, networks, divergences, copying, linear, datasets,
-figures.  ``figures`` (matplotlib) is imported by name.
+temperature, variational, samplers, networks, divergences, copying, linear, neighbors,
+curves, datasets, figures.  ``figures`` (matplotlib) is imported by name.
 """
 
-from . import datasets, linear
+from . import curves, datasets, linear, neighbors
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -64,6 +64,7 @@ __all__ = [
     "TerminalLaw",
     "VarianceExploding",
     "collapse_level",
+    "curves",
     "datasets",
     "dual_certificate",
     "energy_test",
@@ -79,6 +80,7 @@ __all__ = [
     "linear",
     "log_wills_functional",
     "mutual_information",
+    "neighbors",
     "ramp_loss",
     "renyi_information",
     "sample_ode",
