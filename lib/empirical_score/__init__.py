@@ -2,8 +2,9 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-temperature, variational, samplers, networks, divergences, copying, linear, neighbors,
-curves, datasets, figures.  ``figures`` (matplotlib) is imported by name.
+temperature, unconditional, variational, samplers, networks, divergences, copying,
+linear, neighbors, curves, datasets, figures.  ``figures`` (matplotlib) is imported by
+name.
 """
 
 from . import curves, datasets, linear, neighbors
@@ -40,6 +41,7 @@ from .noise import (
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .temperature import PowerTemperature, TemperedScore
+from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -62,6 +64,7 @@ __all__ = [
     "SmoothestScore",
     "TemperedScore",
     "TerminalLaw",
+    "UnconditionalScore",
     "VarianceExploding",
     "collapse_level",
     "curves",
