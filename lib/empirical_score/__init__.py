@@ -38,6 +38,7 @@ from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karra
 from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .temperature import PowerTemperature, TemperedScore
 from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
@@ -56,9 +57,11 @@ __all__ = [
     "LeakageBounds",
     "LinearDenoiser",
     "OrnsteinUhlenbeck",
+    "PowerTemperature",
     "RampScore",
     "RelativeDistance",
     "SmoothestScore",
+    "TemperedScore",
     "TerminalLaw",
     "UnconditionalScore",
     "VarianceExploding",
