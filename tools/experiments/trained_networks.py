@@ -387,10 +387,12 @@ def cases(part):
                 ),
             )
     if part == "batch":
-        for batch in (32, 512):
+        for batch, steps in BATCH_STEPS.items():
             yield (
                 f"{batch}",
-                lambda batch=batch: brief(clusters(40, 2500, batch=batch, seeds=3)),
+                lambda batch=batch, steps=steps: brief(
+                    clusters(40, steps, batch=batch, seeds=3)
+                ),
             )
     if part == "digits":
         for n, steps in DIGIT_STEPS.items():
@@ -409,7 +411,8 @@ def cases(part):
 
 
 WIDTHS = (20, 64), (20, 256), (80, 64), (80, 256)
-WIDTH_STEPS = {20: 1200, 80: 5000}
+WIDTH_STEPS = {20: 1200, 80: 4000}
+BATCH_STEPS = {32: 4000, 512: 1500}
 PARTS = "laws", "width", "batch", "digits", "halves", "pixels"
 
 
