@@ -181,7 +181,7 @@ def clusters(n, steps, **settings):
     return arrays | {"step": np.array(times)}
 
 
-def brief(arrays):
+def summed(arrays):
     """Leave out the noise levels of a run: for the studies of width and batch."""
     weight = (GRID**2 + SPREAD**2) / (GRID * SPREAD) ** 2
     whole = {
@@ -382,7 +382,7 @@ def cases(part):
         for n, width in WIDTHS:
             yield (
                 f"{n}_{width}",
-                lambda n=n, width=width: brief(
+                lambda n=n, width=width: summed(
                     clusters(n, WIDTH_STEPS[n], width=width, seeds=3)
                 ),
             )
@@ -390,7 +390,7 @@ def cases(part):
         for batch, steps in BATCH_STEPS.items():
             yield (
                 f"{batch}",
-                lambda batch=batch, steps=steps: brief(
+                lambda batch=batch, steps=steps: summed(
                     clusters(40, steps, batch=batch, seeds=3)
                 ),
             )
