@@ -2,12 +2,15 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors, curves,
+variational, samplers, networks, divergences, copying, linear, neighbors,
+curves, copy_statistics, copy_tests, auditing,
 datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
-from . import curves, datasets, linear, neighbors
+from . import copy_statistics, copy_tests, curves, datasets, linear, neighbors
+from .audit_result import Audit
+from .auditing import audit
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -49,6 +52,7 @@ from .variational import (
 )
 
 __all__ = [
+    "Audit",
     "Denoiser",
     "EmpiricalScore",
     "Estimate",
@@ -61,7 +65,10 @@ __all__ = [
     "SmoothestScore",
     "TerminalLaw",
     "VarianceExploding",
+    "audit",
     "collapse_level",
+    "copy_statistics",
+    "copy_tests",
     "curves",
     "datasets",
     "dual_certificate",

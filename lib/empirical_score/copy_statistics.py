@@ -26,11 +26,17 @@ from scipy.special import logsumexp
 
 from .neighbors import distinct_nearest, nearest
 
-__all__ = ["NAMES", "THRESHOLDS", "Measures", "bandwidth", "measure", "tolerance"]
+__all__ = [
+    "NAMES",
+    "Measures",
+    "estimate_bandwidth",
+    "estimate_tolerance",
+    "flip",
+    "measure",
+    "thresholds",
+]
 
 NAMES = ("ratio", "relative", "authenticity", "density")
-# Fixed in advance, to count with; the density's is half of what a copy gains, d/4.
-THRESHOLDS = {"ratio": 1 / 3, "relative": 1 / 2, "authenticity": 1.0}
 
 
 class Measures(NamedTuple):
@@ -48,8 +54,21 @@ class Measures(NamedTuple):
         """Return the four statistics as one array ``(4, m)``."""
         return np.stack([getattr(self, name) for name in NAMES])
 
+    def part(self, rows):
+        """Return the measures of some of the samples."""
+        return Measures(*(value[rows] for value in self))
 
-def tolerance(data, rng, *, share=1 / 3, draws=1000, **options):
+
+def thresholds(dimension):
+    """Return a threshold for each statistic, fixed in advance, to count copies with.
+
+    1/3, 1/2 and 1 are those of the literature.  A copy gains about d/2 nats of log
+    density over the point that it copies; half of that is the threshold.
+    """
+    return dict(zip(NAMES, (1 / 3, 1 / 2, 1.0, -dimension / 4), strict=True))
+
+
+def estimate_tolerance(data, rng, *, share=1 / 3, draws=1000, **options):
     """Return the distance within which two training points count as one image.
 
     ``share`` of the median distance between a training point and its nearest other one,
@@ -61,7 +80,7 @@ def tolerance(data, rng, *, share=1 / 3, draws=1000, **options):
     return float(share * np.median(distances[:, -1]))
 
 
-def bandwidth(data, rng, *, neighbors, tolerance, draws=1000, **options):
+def estimate_bandwidth(data, rng, *, neighbors, tolerance, draws=1000, **options):
     """Return the kernel bandwidth that maximizes the left-out likelihood of the data.
 
     A fixed point of ``h^2 = (1/d) mean_i sum_j w_ij o_ij^2``, the weights w being the
@@ -84,12 +103,12 @@ def bandwidth(data, rng, *, neighbors, tolerance, draws=1000, **options):
 
 
 def measure(x, data, *, neighbors, tolerance, bandwidth, shape=None, **options):
-    """Return the :class:`Measures` of the rows of ``x`` against training set ``data``.
+    """Return the :class:`Measures` of the rows of ``x`` against a training set.
 
-    ``neighbors`` is k, at least 2; ``tolerance`` and ``bandwidth`` as the functions of
-    these names return them.  With ``shape``, the shape of one image, each sample is
-    also tried mirrored left to right (axis 1), and the nearer of the two counts: for
-    held-out samples just the same.  ``options`` go to
+    ``neighbors`` is k, at least 2; for ``tolerance`` and ``bandwidth`` there are
+    :func:`estimate_tolerance` and :func:`estimate_bandwidth`.  With ``shape``, the
+    shape of one image, each sample is also tried mirrored left to right (axis 1), and
+    the nearer of the two counts: for held-out samples just the same.  ``options`` go to
     :func:`~empirical_score.neighbors.distinct_nearest`.
     """
     e, index = distinct_nearest(x, data, neighbors, tolerance, **options)

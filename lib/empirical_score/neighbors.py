@@ -6,14 +6,14 @@ a negative squared distance.  Here it only proposes candidates, with a bound on 
 error; the distances that count are recomputed by direct differences in float64, so that
 the distance of a copy is exactly 0.
 
-The bound.  With centered points, ``s_ij = x_i . y_j - |y_j|^2 / 2`` is larger the nearer
-``y_j`` is to ``x_i``: ``|x_i - y_j|^2 = |x_i|^2 - 2 s_ij``.  A dot product of length d
-is off by at most ``g |x_i||y_j|``, ``g`` about ``d u`` with ``u`` the unit roundoff
-(Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section 3.1).  So the
-products compute ``s_ij + g (|x_i||y_j| + |y_j|^2 / 2)``, two more columns, no more
-passes: an upper bound of every true score.  A row is done when the exact score of its
-k-th candidate exceeds the bounds of all points that are no candidates; the few rows
-that are not go through again with more digits and more candidates.
+The bound.  With centered points, ``s_ij = x_i . y_j - |y_j|^2 / 2`` is the larger the
+nearer ``y_j`` is to ``x_i``: ``|x_i - y_j|^2 = |x_i|^2 - 2 s_ij``.  A dot product of
+length d is off by at most ``g |x_i||y_j|``, g being about ``d u`` with the unit
+roundoff u (Higham, *Accuracy and Stability of Numerical Algorithms*, 2002, section
+3.1).  So the product computes ``s_ij + g (|x_i||y_j| + |y_j|^2 / 2)``, two more columns
+and no more passes: an upper bound of every true score.  A row is done when the exact
+score of its k-th candidate exceeds the bounds of all points that are no candidates; the
+few rows that are not go through again with more digits and more candidates.
 """
 
 import numpy as np
