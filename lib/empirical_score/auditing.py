@@ -20,27 +20,16 @@ is exact, whatever that law.  Without ``holdout`` a fifth of the training set pl
 part.  On the command line: ``empirical-score audit --help``.
 """
 
-import hashlib
-
 import numpy as np
 
-from . import copy_statistics, copy_tests
-from ._arrays import (
-    as_count,
-    as_number,
-    as_points,
-    as_positive_number,
-    as_real,
-    is_torch_array,
-)
-from .audit_result import Audit, Flag, Statistic
-from .audit_words import notes_of, verdict_of
+from . import copy_statistics
+from ._arrays import as_count, as_number, as_positive_number
+from .audit_inputs import as_sets, as_shape, as_share, first_equal_rows
+from .audit_judge import judge
 
 __all__ = ["audit"]
 
-SMALL = ("int8", "uint8", "int16", "uint16", "float16")  # exact in float32
 LARGEST_SPLIT = 10_000
-POWER = 0.9
 
 
 def audit(
@@ -104,14 +93,14 @@ def audit(
     permutations = as_count(permutations, "permutations", 99)
     seed = as_count(seed, "seed", 0)
     memory = as_positive_number(memory, "memory")
-    level, confidence = _share(level, "level"), _share(confidence, "confidence")
-    rate = _share(false_discoveries, "false_discoveries")
+    level, confidence = as_share(level, "level"), as_share(confidence, "confidence")
+    rate = as_share(false_discoveries, "false_discoveries")
     rng = np.random.default_rng(seed)
-    sets, found_shape = _sets(train, generated, holdout, features)
-    shape = _shape(shape, found_shape, sets[0].shape[1], flips, features)
+    sets, found_shape = as_sets(train, generated, holdout, features)
+    shape = as_shape(shape, found_shape, sets[0].shape[1], flips, features)
     train, generated, holdout = sets
 
-    kept = _distinct_rows(train)
+    kept = first_equal_rows(train)
     first = np.flatnonzero(kept == np.arange(kept.shape[0]))
     reference, split = first, None
     if holdout is None:
@@ -149,193 +138,27 @@ def audit(
             "generator has not seen"
         )
 
-    tested = copy_tests.tail_test(
-        ours.values(), theirs.values(), rng, level=level, permutations=permutations
-    )
-    thresholds = copy_statistics.thresholds(train.shape[1])
-    statistics = {
-        name: _statistic(name, ours, theirs, tail, threshold, confidence)
-        for (name, threshold), tail in zip(
-            thresholds.items(), tested.tails, strict=True
-        )
+    settings = {
+        "train": train.shape[0],
+        "distinct": first.shape[0],
+        "compared_with": reference.shape[0],
+        "generated": m,
+        "holdout": h,
+        "holdout_given": split is None,
+        "dimension": train.shape[1],
+        "features": features is not None,
+        "shape": None if shape is None else list(shape),
+        "flips": bool(flips),
+        "neighbors": neighbors,
+        "tolerance": float(tolerance),
+        "bandwidth": width,
+        "level": level,
+        "confidence": confidence,
+        "false_discoveries": rate,
+        "permutations": permutations,
+        "seed": seed,
     }
-    ratio = statistics["ratio"]
-    below = ratio.generated_below[0], ratio.holdout_below[0]
-    copies = copy_tests.detectable_copies(m, h, below[1], tested.critical)
-    p_values = copy_tests.conformal_p_values(ours.ratio, theirs.ratio)
-    adjusted = copy_tests.discoveries(p_values)
-    result = {
-        "statistics": statistics,
-        "flagged": _flags(ours, p_values, adjusted, rate),
-        "copy_rate": copy_tests.copy_rate(below[0], m, below[1], h, confidence),
-        "detectable_copies": copies,
-        "detectable_rate": copies
-        and copy_tests.detectable_rate(m, copies, below[1], h, POWER),
-        "fewest_flags": int(np.ceil(m / (rate * (h + 1)))),
-        "exact_copies": (int(np.sum(ours.distance == 0)), m),
-        "exact_holdout": (int(np.sum(theirs.distance == 0)), h),
-        "generated": ours,
-        "holdout": theirs,
-        "split": split,
-        "settings": {
-            "train": train.shape[0],
-            "distinct": first.shape[0],
-            "compared_with": reference.shape[0],
-            "generated": m,
-            "holdout": h,
-            "holdout_given": split is None,
-            "dimension": train.shape[1],
-            "features": features is not None,
-            "shape": None if shape is None else list(shape),
-            "flips": bool(flips),
-            "neighbors": neighbors,
-            "tolerance": float(tolerance),
-            "bandwidth": width,
-            "level": level,
-            "confidence": confidence,
-            "false_discoveries": rate,
-            "power": POWER,
-            "permutations": permutations,
-            "seed": seed,
-        },
-    }
-    notes = notes_of(result)
-    copying, verdict = verdict_of(result)
-    return Audit(copying=copying, verdict=verdict, notes=notes, **result)
-
-
-def _statistic(name, ours, theirs, tail, threshold, confidence):
-    a, b = getattr(ours, name), getattr(theirs, name)
-    counts = int(np.sum(a < threshold)), int(np.sum(b < threshold))
-    sizes = a.shape[0], b.shape[0]
-    overall, overall_p = copy_tests.shift(a, b)
-    return Statistic(
-        name=name,
-        p_value=tail.p_value,
-        tail=tail,
-        threshold=threshold,
-        generated_below=(counts[0], sizes[0]),
-        holdout_below=(counts[1], sizes[1]),
-        generated_share=copy_tests.proportion(counts[0], sizes[0], confidence),
-        holdout_share=copy_tests.proportion(counts[1], sizes[1], confidence),
-        fisher_p_value=copy_tests.fisher_p_value(
-            counts[0], sizes[0], counts[1], sizes[1]
-        ),
-        overall=overall,
-        overall_p_value=overall_p,
-        generated_median=float(np.median(a)),
-        holdout_median=float(np.median(b)),
-    )
-
-
-def _flags(ours, p_values, adjusted, rate):
-    """Return the flagged samples, surest first."""
-    rows = np.flatnonzero(adjusted <= rate)
-    rows = rows[np.lexsort((ours.distance[rows], ours.ratio[rows]))]
-    return tuple(
-        Flag(
-            sample=int(row),
-            training=int(ours.nearest[row]),
-            distance=float(ours.distance[row]),
-            ratio=float(ours.ratio[row]),
-            p_value=float(p_values[row]),
-            adjusted=float(adjusted[row]),
-            flipped=bool(ours.flipped[row]),
-        )
-        for row in rows
-    )
-
-
-def _sets(train, generated, holdout, features):
-    """Return the three sets as arrays ``(n, p)`` to measure in, and an image shape."""
-    given = {"train": train, "generated": generated, "holdout": holdout}
-    given = {name: value for name, value in given.items() if value is not None}
-    arrays = {name: _array(value, name) for name, value in given.items()}
-    shapes = {name: array.shape[1:] for name, array in arrays.items()}
-    for name, shape in shapes.items():
-        if shape != shapes["train"]:
-            raise ValueError(
-                f"{name} must have items of the shape of train's, "
-                f"{shapes['train']}, got {shape}"
-            )
-    shape = shapes["train"] if len(shapes["train"]) > 1 else None
-    if callable(features):
-        arrays = {
-            name: _array(features(array), f"features of {name}")
-            for name, array in arrays.items()
-        }
-    elif features is not None:
-        if len(features) != len(given):
-            raise ValueError(
-                f"features must be a function or {len(given)} arrays, one for each "
-                f"of {', '.join(given)}, got {len(features)}"
-            )
-        named = dict(zip(given, features, strict=True))
-        rows = {name: array.shape[0] for name, array in arrays.items()}
-        arrays = {k: _array(v, f"features of {k}") for k, v in named.items()}
-        for name, array in arrays.items():
-            if array.shape[0] != rows[name]:
-                raise ValueError(
-                    f"features of {name} must have its {rows[name]} rows, "
-                    f"got {array.shape[0]}"
-                )
-    flat = {}
-    for name, array in arrays.items():
-        label = name if features is None else f"features of {name}"
-        array = as_points(array.reshape(array.shape[0], -1), label)
-        if array.shape[1] != flat.get("train", array).shape[1]:
-            raise ValueError(
-                f"{label} must have {flat['train'].shape[1]} columns, as those of "
-                f"train, got {array.shape[1]}"
-            )
-        flat[name] = array
-    return [flat.get(name) for name in ("train", "generated", "holdout")], shape
-
-
-def _array(value, name):
-    """Return a NumPy array of at least two axes, small integers as float32."""
-    if is_torch_array(value):
-        value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray) and value.dtype.name in SMALL:
-        value = value.astype(np.float32)
-    array = as_real(value, name)
-    if array.ndim < 2 or array.size == 0:
-        array = as_points(array, name)  # says what is wrong
-    return array
-
-
-def _shape(shape, found, dimension, flips, features):
-    if features is not None:
-        if flips:
-            raise ValueError("flips cannot be combined with features")
-        return shape if shape is not None else found
-    if shape is not None:
-        shape = tuple(as_count(size, "shape") for size in shape)
-        if int(np.prod(shape)) != dimension or len(shape) not in (2, 3):
-            raise ValueError(
-                "shape must be (rows, columns) or (rows, columns, channels) with "
-                f"product {dimension}, the dimension of the data, got {shape}"
-            )
-    shape = found if shape is None else shape
-    if flips and (shape is None or len(shape) not in (2, 3)):
-        raise ValueError("flips needs shape, the shape of one image")
-    return shape
-
-
-def _share(value, name):
-    number = as_number(value, name)
-    if not 0 < number < 1:
-        raise ValueError(f"{name} must lie strictly between 0 and 1, got {number}")
-    return number
-
-
-def _distinct_rows(data):
-    """Return for each row the number of the first row equal to it."""
-    seen, first = {}, np.empty(data.shape[0], dtype=np.int64)
-    for number, row in enumerate(data):
-        digest = hashlib.blake2b((row + 0.0).tobytes(), digest_size=16).digest()
-        first[number] = seen.setdefault(digest, number)
-    return first
+    return judge(ours, theirs, settings, rng, split=split)
 
 
 class _Progress:

@@ -10,7 +10,7 @@ finding copies.
 from typing import NamedTuple
 
 import numpy as np
-from scipy.stats import beta, false_discovery_control, hypergeom, mannwhitneyu
+import scipy  # its stats are slow to load: only when they are first used
 
 __all__ = [
     "Interval",
@@ -123,7 +123,7 @@ def fisher_p_value(found, m, reference, h):
     Fisher's exact test, one-sided: are ``found`` of m generated samples below a fixed
     threshold too many beside ``reference`` of h held-out ones?
     """
-    return float(hypergeom.sf(found - 1, m + h, m, found + reference))
+    return float(scipy.stats.hypergeom.sf(found - 1, m + h, m, found + reference))
 
 
 def shift(generated, holdout):
@@ -131,7 +131,7 @@ def shift(generated, holdout):
 
     The test of Mann & Whitney (1947): are generated samples smaller *overall*?
     """
-    test = mannwhitneyu(generated, holdout, alternative="less")
+    test = scipy.stats.mannwhitneyu(generated, holdout, alternative="less")
     pairs = generated.shape[0] * holdout.shape[0]
     return 1 - float(test.statistic) / pairs, float(test.pvalue)
 
@@ -144,8 +144,12 @@ def proportion(count, total, confidence=0.95):
     """
     miss = 1 - confidence
     low_miss = miss / 2 if 0 < count < total else miss
-    low = beta.ppf(low_miss, count, total - count + 1) if count > 0 else 0.0
-    high = beta.ppf(1 - low_miss, count + 1, total - count) if count < total else 1.0
+    low = scipy.stats.beta.ppf(low_miss, count, total - count + 1) if count > 0 else 0.0
+    high = (
+        scipy.stats.beta.ppf(1 - low_miss, count + 1, total - count)
+        if count < total
+        else 1.0
+    )
     return Interval(count / total, float(low), float(high))
 
 
@@ -183,7 +187,7 @@ def discoveries(p_values):
     Those at most q are discoveries: of them at most a share q is false, on average.
     Valid although all p-values share the held-out set (Bates et al. 2023).
     """
-    return false_discovery_control(p_values)
+    return scipy.stats.false_discovery_control(p_values)
 
 
 def detectable_copies(m, h, reference, critical):
@@ -226,15 +230,19 @@ def detectable_rate(m, copies, reference, h, power=0.9):
     the beta distribution function with parameters copies and m - copies + 1 at p; the
     held-out share below the threshold is taken off as in :func:`copy_rate`.
     """
-    share = float(beta.ppf(power, copies, m - copies + 1))
+    share = float(scipy.stats.beta.ppf(power, copies, m - copies + 1))
     base = reference / h
     return max(0.0, (share - base) / (1 - base)) if base < 1 else 1.0
 
 
 def _two_sided(count, total, confidence):
     miss = (1 - confidence) / 2
-    low = beta.ppf(miss, count, total - count + 1) if count > 0 else 0.0
-    high = beta.ppf(1 - miss, count + 1, total - count) if count < total else 1.0
+    low = scipy.stats.beta.ppf(miss, count, total - count + 1) if count > 0 else 0.0
+    high = (
+        scipy.stats.beta.ppf(1 - miss, count + 1, total - count)
+        if count < total
+        else 1.0
+    )
     return Interval(count / total, float(low), float(high))
 
 
@@ -250,7 +258,7 @@ def _tail_table(m, h, depths):
     """Return ``log P(at least c generated at depth r)``, one row for each depth."""
     counts = np.arange(depths[-1] + 1)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_pmf = hypergeom.logpmf(counts, m + h, m, depths[:, None])
+        log_pmf = scipy.stats.hypergeom.logpmf(counts, m + h, m, depths[:, None])
     log_pmf = np.where(np.isnan(log_pmf), -np.inf, log_pmf)
     log_tail = np.logaddexp.accumulate(log_pmf[:, ::-1], axis=1)[:, ::-1]
     return np.minimum(log_tail, 0.0)
