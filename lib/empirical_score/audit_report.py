@@ -148,7 +148,7 @@ def _figures(audit):
             f"{theirs:.2f}) and generated (outlined, median {ours:.2f}).",
         ),
         "tail": (
-            f"The tail: share at or below each ratio. Below {line} (dotted) lie {below}. "
+            f"The tail: share at or below a ratio. Below {line} (dotted) lie {below}. "
             "Copies lift the generated curve on the left.",
             "Two rising curves on a logarithmic axis, cumulative shares of generated "
             f"(solid) and held-out (dashed) samples by distance ratio. Below "
