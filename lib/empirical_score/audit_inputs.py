@@ -20,7 +20,8 @@ SMALL = ("int8", "uint8", "int16", "uint16", "float16")  # exact in float32
 def as_sets(train, generated, holdout, features):
     """Return the three sets as arrays ``(n, p)`` to measure in, and an image shape."""
     given = {"train": train, "generated": generated, "holdout": holdout}
-    given = {name: value for name, value in given.items() if value is not None}
+    if holdout is None:
+        del given["holdout"]
     arrays = {name: _array(value, name) for name, value in given.items()}
     shapes = {name: array.shape[1:] for name, array in arrays.items()}
     for name, shape in shapes.items():
