@@ -103,7 +103,7 @@ def audit(
     rate = as_share(false_discoveries, "false_discoveries")
     rng = np.random.default_rng(seed)
     sets, found_shape = as_sets(train, generated, holdout, features)
-    shape = as_shape(shape, found_shape, sets[0].shape[1], flips, features)
+    shape = as_shape(shape, found_shape, flips, features)
     train, generated, holdout = sets
 
     kept = first_equal_rows(train)

@@ -286,6 +286,12 @@ def with_value(value):
         ((T, G, H), {"seed": -1}, "seed must be an integer of at least 0"),
         ((T, G, H), {"memory": 0}, "memory must be finite and positive"),
         ((T, G, H), {"shape": (5, 5)}, "shape must be two or three sizes.* is 12"),
+        ((T, G, H), {"shape": (12,)}, "shape must be two or three sizes"),
+        (
+            (T, G, H),
+            {"shape": (9, 2), "features": np.abs},
+            "shape must be two or three",
+        ),
         ((T, G, H), {"flips": True}, "flips needs shape"),
         ((T, G, H), {"flips": True, "features": np.abs}, "flips cannot be combined"),
         ((T, G, H), {"features": (T, G)}, "features must be a function or 3 arrays"),

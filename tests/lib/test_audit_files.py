@@ -7,7 +7,9 @@ import re
 import struct
 import subprocess
 import sys
+import tomllib
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -274,6 +276,13 @@ def test_features_from_files(files):
     assert files("generated.npy", "--features", *paths) == 0
     record = json.loads((files.folder / "report" / "audit.json").read_text())
     assert record["settings"]["dimension"] == 20 and record["settings"]["features"]
+
+
+def test_the_console_script_is_this_command():
+    project = Path(__file__).parents[2] / "pyproject.toml"
+    scripts = tomllib.loads(project.read_text())["project"]["scripts"]
+    module, _, name = scripts["empirical-score"].partition(":")
+    assert module == cli.__name__ and getattr(cli, name) is cli.main
 
 
 # ---- The report ----------------------------------------------------------------------
