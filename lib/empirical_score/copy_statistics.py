@@ -33,6 +33,7 @@ __all__ = [
     "estimate_bandwidth",
     "estimate_tolerance",
     "flip",
+    "from_distances",
     "measure",
     "thresholds",
 ]
@@ -132,7 +133,11 @@ def measure(
     used, place = np.unique(index[:, 0], return_inverse=True)
     own = distinct_nearest(data[used], data, neighbors + 1, tolerance, **options)[0]
     _require_others(own[:, 1], tolerance)
-    o = own[place, 1:]
+    return from_distances(e, own[place, 1:], bandwidth, index[:, 0], flipped)
+
+
+def from_distances(e, o, bandwidth, nearest, flipped):
+    """Return the :class:`Measures` of samples with distances ``e``, ``o`` (m, k)."""
     kernel = -0.5 / bandwidth**2
     density = logsumexp(kernel * o**2, axis=1) - logsumexp(kernel * e**2, axis=1)
     return Measures(
@@ -141,7 +146,7 @@ def measure(
         authenticity=e[:, 0] / o[:, 0],
         density=density,
         distance=e[:, 0],
-        nearest=index[:, 0],
+        nearest=nearest,
         flipped=flipped,
     )
 
