@@ -2,10 +2,9 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors,
-curves, copy_statistics, copy_tests, auditing,
-datasets, figures.
-``figures`` (matplotlib) is imported by name.
+variational, samplers, networks, divergences, copying, linear, neighbors, curves,
+copy_statistics, copy_tests, auditing, datasets, figures.  ``figures`` (matplotlib) is
+imported by name.
 """
 
 from . import copy_statistics, copy_tests, curves, datasets, linear, neighbors
