@@ -7,7 +7,9 @@ datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
-from . import curves, datasets, linear, neighbors, relative
+from . import copy_statistics, copy_tests, curves, datasets, linear, neighbors, relative
+from .audit_result import Audit
+from .auditing import audit
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -49,6 +51,7 @@ from .variational import (
 )
 
 __all__ = [
+    "Audit",
     "Denoiser",
     "EmpiricalScore",
     "Estimate",
@@ -65,7 +68,10 @@ __all__ = [
     "TerminalLaw",
     "UnconditionalScore",
     "VarianceExploding",
+    "audit",
     "collapse_level",
+    "copy_statistics",
+    "copy_tests",
     "curves",
     "datasets",
     "dual_certificate",

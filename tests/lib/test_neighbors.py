@@ -62,3 +62,78 @@ def test_memorized():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         es.neighbors.nearest(*arguments)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [2, 70])
+def test_outliers_and_scales_do_not_hide_a_neighbor(dtype, d):
+    rng = np.random.default_rng(1)
+    data = rng.standard_normal((400, d)).astype(dtype)
+    data[::50] *= 1e6
+    x = np.concatenate([data[:30] + dtype(1e-3), data[50:51] * dtype(1 + 1e-6)])
+    brute = cdist(x.astype(float), data.astype(float))
+    order = np.argsort(brute, axis=1, kind="stable")[:, :5]
+    for scale in (1.0, 2.0**-60, 2.0**60):
+        found, index = neighbors.nearest(x * dtype(scale), data * dtype(scale), 5)
+        assert np.array_equal(index, order)
+        expected = scale * np.take_along_axis(brute, order, 1)
+        assert np.allclose(found, expected, rtol=1e-12, atol=0)
+
+
+def test_blocks_smaller_than_k_and_many_equal_points():
+    data = np.repeat(np.arange(40.0)[:, None] * np.ones(70), 30, axis=0)
+    distances, index = neighbors.nearest(data[[0, 600]], data, 35, memory=2**12)
+    assert index[0].tolist() == list(range(35))
+    assert index[1].tolist() == [*range(600, 630), *range(570, 575)]
+    assert distances[1].tolist() == pytest.approx([0.0] * 30 + [70**0.5] * 5)
+
+
+def test_the_bound_on_rounding_is_what_makes_float32_exact():
+    """Far from the origin of a tight cluster, float32 alone would pick wrongly."""
+    rng = np.random.default_rng(2)
+    far = 1e3 * np.ones((1, 80))
+    data = np.concatenate([far + 1e-3 * rng.standard_normal((300, 80)), -far])
+    x = far + 1e-3 * rng.standard_normal((40, 80))
+    rough = np.argmin(
+        np.sum(data.astype(np.float32) ** 2, axis=1)
+        - 2 * x.astype(np.float32) @ data.astype(np.float32).T,
+        axis=1,
+    )
+    exact = np.argmin(cdist(x, data), axis=1)
+    assert np.any(rough != exact)
+    assert np.array_equal(neighbors.nearest(x, data)[1][:, 0], exact)
+
+
+def test_progress_adds_up_to_one():
+    shares = []
+    data = np.random.default_rng(3).standard_normal((500, 70))
+    neighbors.nearest(data, data, memory=2**18, progress=shares.append)
+    assert len(shares) > 1 and sum(shares) == pytest.approx(1)
+
+
+def test_distinct_neighbors_skip_near_duplicates():
+    line = np.array([0.0, 0.05, 0.1, 1.0, 1.0, 2.0, 2.02, 7.0])[:, None]
+    distances, index = neighbors.distinct_nearest([[0.0]], line, 4, 0.07)
+    # 0.05 is a near-duplicate of 0, so it cannot make 0.1 one.
+    assert index.tolist() == [[0, 2, 3, 5]]
+    assert np.allclose(distances, [[0, 0.1, 1, 2]])
+    assert neighbors.distinct_nearest([[0.0]], line, 4, 0)[1].tolist() == [[0, 1, 2, 3]]
+    short = neighbors.distinct_nearest([[0.0]], line, 6, 0.5)
+    assert short[1].tolist() == [[0, 3, 5, 7, 7, 7]]
+
+
+def test_distinct_neighbors_behind_many_copies_by_brute_force():
+    rng = np.random.default_rng(4)
+    base = rng.standard_normal((30, 5))
+    data = np.repeat(base, 20, axis=0) + 1e-4 * rng.standard_normal((600, 5))
+    x = base[:6] + 0.01
+    distances, index = neighbors.distinct_nearest(x, data, 4, 0.05)
+    expected = np.sort(cdist(x, data).reshape(6, 30, 20).min(axis=2), axis=1)[:, :4]
+    assert np.allclose(distances, expected, rtol=1e-12)
+    assert all(len(set(row // 20)) == 4 for row in index)
+
+
+@pytest.mark.parametrize("tolerance", [-1.0, np.nan, np.inf])
+def test_a_tolerance_is_a_finite_distance(tolerance):
+    with pytest.raises(ValueError, match="tolerance must be finite and at least 0"):
+        neighbors.distinct_nearest([[0.0]], [[0.0]], 1, tolerance)
