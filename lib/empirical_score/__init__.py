@@ -2,9 +2,8 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors,
-curves, copy_statistics, copy_tests, auditing,
-datasets, figures.
+temperature, unconditional, variational, samplers, networks, divergences, copying,
+linear, neighbors, curves, copy_statistics, copy_tests, auditing, datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
@@ -43,6 +42,8 @@ from .noise import (
 )
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .temperature import PowerTemperature, TemperedScore
+from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -61,9 +62,12 @@ __all__ = [
     "LeakageBounds",
     "LinearDenoiser",
     "OrnsteinUhlenbeck",
+    "PowerTemperature",
     "RampScore",
     "SmoothestScore",
+    "TemperedScore",
     "TerminalLaw",
+    "UnconditionalScore",
     "VarianceExploding",
     "audit",
     "collapse_level",
