@@ -84,8 +84,8 @@ def as_shape(shape, found, dimension, flips, features):
         shape = tuple(as_count(size, "shape") for size in shape)
         if int(np.prod(shape)) != dimension or len(shape) not in (2, 3):
             raise ValueError(
-                "shape must be (rows, columns) or (rows, columns, channels) with "
-                f"product {dimension}, the dimension of the data, got {shape}"
+                "shape must be two or three sizes, rows, columns and channels, whose "
+                f"product is {dimension}, the dimension of the data, got {shape}"
             )
     shape = found if shape is None else shape
     if flips and (shape is None or len(shape) not in (2, 3)):

@@ -6,7 +6,7 @@ import numpy as np
 
 __all__ = ["chance", "notes_of", "percent", "text_of", "verdict_of"]
 
-FAR = 3.0  # so many times farther away than held-out data: something else is wrong
+FAR = 2.0  # so many times farther away than held-out data: something else is wrong
 
 
 def verdict_of(result):

@@ -70,7 +70,8 @@ def audit(
     flips : bool
         Whether a mirror image of a training image is a copy, too.
     shape : tuple of int, optional
-        The shape of one image, ``(rows, columns)`` or ``(rows, columns, channels)``.
+        The shape of one image: ``(rows, columns)``, ``(rows, columns, channels)`` or
+        ``(channels, rows, columns)``.
     level : number in (0, 1)
         Chance of a wrong verdict ``copying``, if the generator draws from the law of
         the held-out data.

@@ -29,6 +29,7 @@ from .neighbors import distinct_nearest, nearest
 __all__ = [
     "NAMES",
     "Measures",
+    "channels_first",
     "estimate_bandwidth",
     "estimate_tolerance",
     "flip",
@@ -107,8 +108,8 @@ def measure(x, data, *, neighbors, tolerance, bandwidth, shape=None, **options):
 
     ``neighbors`` is k, at least 2; for ``tolerance`` and ``bandwidth`` there are
     :func:`estimate_tolerance` and :func:`estimate_bandwidth`.  With ``shape``, the
-    shape of one image, each sample is also tried mirrored left to right (axis 1), and
-    the nearer of the two counts: for held-out samples just the same.  ``options`` go to
+    shape of one image, each sample is also tried mirrored left to right, and the nearer
+    of the two counts: for held-out samples just the same.  ``options`` go to
     :func:`~empirical_score.neighbors.distinct_nearest`.
     """
     e, index = distinct_nearest(x, data, neighbors, tolerance, **options)
@@ -137,8 +138,18 @@ def measure(x, data, *, neighbors, tolerance, bandwidth, shape=None, **options):
 
 
 def flip(x, shape):
-    """Return images ``(m, d)``, each of ``shape`` (rows, columns, ...), mirrored."""
-    return x.reshape(x.shape[0], *shape)[:, :, ::-1].reshape(x.shape)
+    """Return images ``(m, d)``, each of ``shape``, mirrored left to right.
+
+    ``shape`` is (rows, columns), (rows, columns, channels) or (channels, rows, columns)
+    with one or three channels.
+    """
+    axis = 2 if channels_first(shape) else 1
+    return np.flip(x.reshape(x.shape[0], *shape), axis + 1).reshape(x.shape)
+
+
+def channels_first(shape):
+    """Return whether a shape of three sizes is (channels, rows, columns)."""
+    return len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
 
 
 def _some(count, rng, draws):

@@ -142,15 +142,9 @@ def proportion(count, total, confidence=0.95):
     At a count of 0 or ``total`` the interval is one-sided: 0 of n gives an upper end of
     about 3 / n at 95 %, the rule of three.
     """
-    miss = 1 - confidence
-    low_miss = miss / 2 if 0 < count < total else miss
-    low = scipy.stats.beta.ppf(low_miss, count, total - count + 1) if count > 0 else 0.0
-    high = (
-        scipy.stats.beta.ppf(1 - low_miss, count + 1, total - count)
-        if count < total
-        else 1.0
-    )
-    return Interval(count / total, float(low), float(high))
+    if 0 < count < total:
+        return _two_sided(count, total, confidence)
+    return _two_sided(count, total, 2 * confidence - 1)
 
 
 def copy_rate(found, m, reference, h, confidence=0.95):
@@ -236,13 +230,10 @@ def detectable_rate(m, copies, reference, h, power=0.9):
 
 
 def _two_sided(count, total, confidence):
-    miss = (1 - confidence) / 2
-    low = scipy.stats.beta.ppf(miss, count, total - count + 1) if count > 0 else 0.0
-    high = (
-        scipy.stats.beta.ppf(1 - miss, count + 1, total - count)
-        if count < total
-        else 1.0
-    )
+    """Return the interval that errs by (1 - confidence) / 2 at each end."""
+    miss, quantile = (1 - confidence) / 2, scipy.stats.beta.ppf
+    low = quantile(miss, count, total - count + 1) if count > 0 else 0.0
+    high = quantile(1 - miss, count + 1, total - count) if count < total else 1.0
     return Interval(count / total, float(low), float(high))
 
 

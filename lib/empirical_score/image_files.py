@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["read_cifar", "read_idx", "read_idx_pair", "to_pixels"]
+__all__ = ["idx_shape", "read_cifar", "read_idx", "read_idx_pair", "to_pixels"]
 
 BLOCK = 2**20  # bytes read at a time
 CLASSES = 10
@@ -34,6 +34,16 @@ def read_idx(path, shape=(), *, limit=None, md5=None):
     length and, where ``md5`` is given, the MD5 (hex) of its uncompressed bytes.
     """
     return _read_idx(Path(path), shape, limit, md5)[0]
+
+
+def idx_shape(path):
+    """Return the shape of one item that the header of an IDX file announces."""
+    path = Path(path)
+    header = next(_blocks(path), b"")
+    sizes = header[3] if len(header) > 3 and header[:3] == bytes([0, 0, 8]) else 1
+    shape = np.frombuffer(header[8 : 4 + 4 * sizes].ljust(4 * (sizes - 1)), dtype=">u4")
+    _idx_count(path, header[: 4 + 4 * sizes], tuple(shape.tolist()))
+    return tuple(shape.tolist())
 
 
 def read_idx_pair(images, labels, *, shape=(28, 28), limit=None, md5=(None, None)):

@@ -1,0 +1,8 @@
+"""``python -m empirical_score`` is the command ``empirical-score``."""
+
+import sys
+
+from .cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
