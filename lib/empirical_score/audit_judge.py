@@ -16,32 +16,32 @@ def judge(generated, holdout, settings, rng, *, split=None):
     """Return the :class:`Audit` of two samples whose :class:`Measures` are known.
 
     All of :func:`~empirical_score.audit` that comes after the distances.  ``settings``
-    is the dictionary that the audit carries; of it, ``level``, ``confidence``,
-    ``false_discoveries``, ``permutations`` and ``dimension`` are used here, the others
-    in words only.
+    is the dictionary that the audit carries; of it, ``threshold``, ``level``,
+    ``confidence``, ``false_discoveries``, ``permutations`` and ``dimension`` are used
+    here, the others in words only.
     """
     m, h = generated.ratio.shape[0], holdout.ratio.shape[0]
     confidence, rate = settings["confidence"], settings["false_discoveries"]
-    tested = copy_tests.tail_test(
+    tails = copy_tests.tail_test(
         generated.values(),
         holdout.values(),
         rng,
-        level=settings["level"],
         permutations=settings["permutations"],
     )
-    fixed = thresholds(settings["dimension"]).items()
+    threshold = settings["threshold"]
+    fixed = (thresholds(settings["dimension"]) | {"ratio": threshold}).items()
     statistics = {
-        name: _statistic(name, generated, holdout, tail, threshold, confidence)
-        for (name, threshold), tail in zip(fixed, tested.tails, strict=True)
+        name: _statistic(name, generated, holdout, tail, fixed_at, confidence)
+        for (name, fixed_at), tail in zip(fixed, tails, strict=True)
     }
     found = statistics["ratio"].generated_below[0]
     reference = statistics["ratio"].holdout_below[0]
-    copies = copy_tests.detectable_copies(m, h, reference, tested.critical)
+    copies = copy_tests.detectable_copies(m, h, reference, settings["level"])
     if copies is None:
         smallest = None
     else:
         smallest = copy_tests.detectable_rate(m, copies, reference, h, POWER)
-    p_values = copy_tests.conformal_p_values(generated.ratio, holdout.ratio)
+    p_values = copy_tests.conformal_p_values(generated.ratio, holdout.ratio, threshold)
     adjusted = copy_tests.discoveries(p_values)
     result = {
         "statistics": statistics,

@@ -8,7 +8,7 @@ import numpy as np
 
 from .audit_page import PAGE
 from .audit_pictures import figures, infer_shape, png, thumbnails
-from .audit_words import chance, percent
+from .audit_words import percent
 
 __all__ = ["to_html", "to_json"]
 
@@ -66,7 +66,7 @@ def to_html(audit, train, generated, *, shape=None, count=24, inputs=None):
     return PAGE.substitute(
         title=title,
         kind=kind,
-        verdict=escape(audit.verdict),
+        verdict=escape(_after_title(audit.verdict, title)),
         facts="".join(_facts(audit)),
         figures="".join(_figures(audit)),
         suspects=_suspects(audit, train, generated, shape, count),
@@ -83,6 +83,12 @@ def to_html(audit, train, generated, *, shape=None, count=24, inputs=None):
             for k, v in settings.items()
         ),
     )
+
+
+def _after_title(verdict, title):
+    """Return the verdict without its first words, which are the title."""
+    rest = verdict.removeprefix(title).lstrip(".: ")
+    return rest[:1].upper() + rest[1:]
 
 
 def _facts(audit):
@@ -113,9 +119,9 @@ def _facts(audit):
         else f"of copies or more, with a chance of {percent(settings['power'])}",
     )
     yield _fact(
-        "Chance of such a ratio tail",
-        "p " + chance(audit.p_value, settings),
-        f"verdict at level {settings['level']:g}, over all tests",
+        "Chance of so many by luck",
+        f"{audit.p_value:.2g}",
+        f"copying is said at {settings['level']:g} or less",
     )
 
 
@@ -133,6 +139,7 @@ def _figures(audit):
         f"{ratio.generated_below[0]:,} of {ratio.generated_below[1]:,} generated and "
         f"{ratio.holdout_below[0]:,} of {ratio.holdout_below[1]:,} held-out samples"
     )
+    line = f"{ratio.threshold:.3g}"
     texts = {
         "all": (
             "The bulk: share of samples by distance ratio. Where both agree, samples "
@@ -141,11 +148,11 @@ def _figures(audit):
             f"{theirs:.2f}) and generated (outlined, median {ours:.2f}).",
         ),
         "tail": (
-            f"The tail: share at or below each ratio. Below 1/3 (dotted) lie {below}. "
+            f"The tail: share at or below a ratio. Below {line} (dotted) lie {below}. "
             "Copies lift the generated curve on the left.",
             "Two rising curves on a logarithmic axis, cumulative shares of generated "
-            f"(solid) and held-out (dashed) samples by distance ratio. Below 1/3: "
-            f"{below}.",
+            f"(solid) and held-out (dashed) samples by distance ratio. Below "
+            f"{line}: {below}.",
         ),
     }
     drawn = figures(audit)

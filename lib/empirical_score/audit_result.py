@@ -93,8 +93,8 @@ class Audit:
 
     @property
     def p_value(self):
-        """The joint test's p-value of the statistic that singles out copies."""
-        return self.statistics["ratio"].p_value
+        """Fisher's p-value of too many ratios below the threshold: the verdict's."""
+        return self.statistics["ratio"].fisher_p_value
 
     def suspects(self, count=24):
         """Return the row numbers of the ``count`` samples most like copies."""

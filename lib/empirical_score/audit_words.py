@@ -13,18 +13,17 @@ def verdict_of(result):
     """Return ``copying`` (True, False, ``"undetermined"``) and the verdict in words."""
     settings, statistics = result["settings"], result["statistics"]
     level, m = settings["level"], settings["generated"]
-    significant = [k for k, s in statistics.items() if s.p_value <= level]
     power = percent(settings["power"])
-    if "ratio" in significant:
+    if statistics["ratio"].fisher_p_value <= level:
         return True, _found(result)
+    significant = [k for k, s in statistics.items() if s.p_value <= level]
     if significant:
-        names = ", ".join(significant)
         p = min(statistics[name].p_value for name in significant)
         return "undetermined", (
-            f"Undetermined. Too many samples lie very near to training points "
-            f"({names}: p {chance(p, settings)}), but they are not nearer to one "
-            "training point than to the next ones, as copies are. Smooth samples "
-            "and samples of little variety look like this, too."
+            "Undetermined. Samples lie too near to training points for held-out data "
+            f"({', '.join(significant)}: p {chance(p, settings)}), but "
+            f"{_counts(result)}. Very noisy copies look like this; smooth samples and "
+            "samples of little variety do, too."
         )
     exact, overlap = result["exact_copies"][0], result["exact_holdout"]
     if result["detectable_rate"] is None:
@@ -54,10 +53,9 @@ def verdict_of(result):
             "held-out data are. Check that all data are on one scale and in one layout."
         )
     return False, (
-        f"No copying found: {m:,} samples are no nearer to single training points than "
-        f"held-out data are (p {chance(statistics['ratio'].p_value, settings)}). "
-        f"A rate of copies of {percent(result['detectable_rate'])} or more would have "
-        f"been found with a chance of {power}."
+        f"No copying found: {_counts(result)}, which is no more than chance. A rate of "
+        f"copies of {percent(result['detectable_rate'])} or more would have been found "
+        f"with a chance of {power}."
     )
 
 
@@ -163,11 +161,7 @@ def _found(result):
     settings, rate = result["settings"], result["copy_rate"]
     exact, m = result["exact_copies"]
     ratio = result["statistics"]["ratio"]
-    words = (
-        "Copying found. Too many samples are nearer to one training point than to the "
-        f"next ones, compared with held-out data (p "
-        f"{chance(ratio.p_value, settings)}). "
-    )
+    words = f"Copying found: {_counts(result)} (p {ratio.fisher_p_value:.2g}). "
     if rate.low > 0:
         words += (
             f"About {percent(rate.value)} of the samples are copies "
@@ -184,6 +178,23 @@ def _found(result):
     else:
         words += f"No single one can be flagged at a false discovery rate of {rate}."
     return words
+
+
+def _counts(result):
+    """Return how many of both kinds single out one training point, in words."""
+    ratio = result["statistics"]["ratio"]
+    (ours, m), (theirs, h) = ratio.generated_below, ratio.holdout_below
+    return (
+        f"{ours:,} of {m:,} samples and {theirs:,} of {h:,} held-out points are at "
+        f"least {1 / ratio.threshold:.3g} times nearer to one training point than to "
+        f"the {_ordinal(result['settings']['neighbors'])} nearest"
+    )
+
+
+def _ordinal(number):
+    ends = {1: "st", 2: "nd", 3: "rd"}
+    special = number % 100 in (11, 12, 13)
+    return f"{number}{'th' if special else ends.get(number % 10, 'th')}"
 
 
 def _distance_factor(result):

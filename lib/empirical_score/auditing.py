@@ -39,6 +39,7 @@ def audit(
     *,
     features=None,
     neighbors=5,
+    threshold=1 / 3,
     tolerance=None,
     flips=False,
     shape=None,
@@ -64,6 +65,9 @@ def audit(
         ``(n, p)``, or the three feature arrays (two, without ``holdout``).
     neighbors : int, at least 2
         k, the number of distinct neighbors that a statistic looks at.
+    threshold : number in (0, 1)
+        A copy is at most so much farther from its nearest training point than from the
+        k-th: the usual criterion says 1/3.
     tolerance : number, optional
         Distance within which two training points count as one image.  By default a
         third of the median distance between nearest training points.
@@ -94,6 +98,7 @@ def audit(
     permutations = as_count(permutations, "permutations", 99)
     seed = as_count(seed, "seed", 0)
     memory = as_positive_number(memory, "memory")
+    threshold = as_share(threshold, "threshold")
     level, confidence = as_share(level, "level"), as_share(confidence, "confidence")
     rate = as_share(false_discoveries, "false_discoveries")
     rng = np.random.default_rng(seed)
@@ -151,6 +156,7 @@ def audit(
         "shape": None if shape is None else list(shape),
         "flips": bool(flips),
         "neighbors": neighbors,
+        "threshold": threshold,
         "tolerance": float(tolerance),
         "bandwidth": width,
         "level": level,

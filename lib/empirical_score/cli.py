@@ -55,6 +55,7 @@ def _audit(options):
                 **arrays,
                 features=features,
                 neighbors=options.neighbors,
+                threshold=options.threshold,
                 tolerance=options.tolerance,
                 flips=options.flips,
                 shape=shape,
@@ -180,6 +181,7 @@ def _parser():
     numbers = audit.add_argument_group("settings")
     add = numbers.add_argument
     add("--neighbors", type=int, default=5, metavar="K", help="default %(default)s")
+    add("--threshold", type=float, default=1 / 3, help="of the ratio, default 1/3")
     add(
         "--tolerance",
         type=float,

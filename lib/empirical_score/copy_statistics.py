@@ -16,7 +16,7 @@ distances of sample x to its k nearest *distinct* training points, y the nearest
   the likelihood of training points, each left out in turn.
 
 Only the first *singles out* a training point.  Blurred pictures, say, are nearer to all
-training points at once, which lowers the other three but not the first.
+training points at once: that lowers the other three, and hardly the first.
 """
 
 from typing import NamedTuple

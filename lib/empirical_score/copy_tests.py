@@ -15,7 +15,6 @@ import scipy  # its stats are slow to load: only when they are first used
 __all__ = [
     "Interval",
     "Tail",
-    "TailTest",
     "conformal_p_values",
     "copy_rate",
     "detectable_copies",
@@ -53,29 +52,18 @@ class Tail(NamedTuple):
     p_value: float
 
 
-class TailTest(NamedTuple):
-    """The joint test: a :class:`Tail` for each statistic, and what rejection takes.
-
-    At the test's level a statistic is rejected where its ``log_p`` is below
-    ``critical``; minus infinity where nothing could be.
-    """
-
-    tails: tuple[Tail, ...]
-    critical: float
-
-
-def tail_test(generated, holdout, rng, *, level, permutations=9999):
+def tail_test(generated, holdout, rng, *, permutations=9999):
     """Test whether small values of any of several statistics are too often generated.
 
     At depth r, the number of generated samples among the r smallest of all m + h pooled
     values is hypergeometric: that is Fisher's exact test.  Depths run from 1 to a tenth
     of the sample.  The smallest p-value over all depths and statistics is referred to
     its own permutation law (Westfall & Young 1993), which knows how strongly the
-    statistics depend on each other; the chance that any of them is wrongly rejected is
-    at most ``level``.
+    statistics depend on each other: rejecting every statistic whose ``p_value`` is at
+    most a, the chance of any wrong rejection is at most a.
 
     ``generated`` is ``(s, m)`` and ``holdout`` ``(s, h)``, one row for each statistic;
-    ``rng`` a ``numpy.random.Generator``.  Returns a :class:`TailTest`.
+    ``rng`` a ``numpy.random.Generator``.  Returns a list of :class:`Tail`.
     """
     (s, m), h = generated.shape, holdout.shape[1]
     pooled = np.concatenate([generated, holdout], axis=1)
@@ -99,8 +87,6 @@ def tail_test(generated, holdout, rng, *, level, permutations=9999):
     null.sort()
     below = np.searchsorted(null, log_p[:, 0] + 1e-9, side="right")
     p_values = (1 + below) / (permutations + 1)
-    rank = int(np.floor(level * (permutations + 1) + 1e-9))
-    critical = float(null[rank - 1]) - 1e-9 if rank >= 1 else -np.inf
     tails = []
     for row in range(s):
         depth = int(depths[best[row, 0]])
@@ -114,7 +100,7 @@ def tail_test(generated, holdout, rng, *, level, permutations=9999):
                 float(p_values[row]),
             )
         )
-    return TailTest(tuple(tails), critical)
+    return tails
 
 
 def fisher_p_value(found, m, reference, h):
@@ -165,14 +151,16 @@ def copy_rate(found, m, reference, h, confidence=0.95):
     return Interval(rate(p.value, q.value), low if q.high < 1 else 0.0, high)
 
 
-def conformal_p_values(generated, holdout):
+def conformal_p_values(generated, holdout, threshold=np.inf):
     """Return for each generated value ``(1 + #{held-out <= it}) / (h + 1)``.
 
     For a sample of the held-out law it is at most t with chance at most t, for all t.
-    None is below 1 / (h + 1): more held-out data resolve more.
+    None is below 1 / (h + 1): more held-out data resolve more.  Values that are not
+    below ``threshold`` count as equal, and get 1.
     """
     rank = np.searchsorted(np.sort(holdout), generated, side="right")
-    return (1 + rank) / (holdout.shape[0] + 1)
+    p_values = (1 + rank) / (holdout.shape[0] + 1)
+    return np.where(generated < threshold, p_values, 1.0)
 
 
 def discoveries(p_values):
@@ -184,36 +172,18 @@ def discoveries(p_values):
     return scipy.stats.false_discovery_control(p_values)
 
 
-def detectable_copies(m, h, reference, critical):
-    """Return how many of m samples below a threshold the test takes to find them.
+def detectable_copies(m, h, reference, level):
+    """Return the smallest count of m that is significant beside ``reference`` of h.
 
-    ``reference`` of the h held-out samples are below it, too, in random order with the
-    copies; ``critical`` is what rejection takes (:class:`TailTest`).  None where even m
-    would not be enough.
+    By :func:`fisher_p_value`, at most ``level``.  None where even m is not.
     """
-    depths = _depths(m + h)
-    table = _tail_table(m, h, depths)
-
-    def found(copies):
-        inside = copies + reference
-        after = np.searchsorted(depths, inside)
-        log_p = 0.0
-        for place in (after - 1, after):
-            if not 0 <= place < depths.shape[0]:
-                continue
-            depth = depths[place]
-            seen = copies * min(1.0, depth / inside)
-            rest = max(m + h - inside, 1)
-            seen += max(0, depth - inside) * (m - copies) / rest
-            log_p = min(log_p, table[place, int(min(seen + 1e-9, depth, m))])
-        return log_p < critical
-
-    low, high = 0, m
-    if not found(m):
+    if fisher_p_value(m, m, reference, h) > level:
         return None
+    low, high = 0, m
     while high - low > 1:
         middle = (low + high) // 2
-        low, high = (low, middle) if found(middle) else (middle, high)
+        enough = fisher_p_value(middle, m, reference, h) <= level
+        low, high = (low, middle) if enough else (middle, high)
     return high
 
 
