@@ -1,6 +1,6 @@
 """Train small networks on handwritten digits, and stop at several times.
 
-    python tools/experiments/does_your_model_copy.networks.py
+    python tools/experiments/does_your_model_copy.networks.py [SEEDS]
 
 A network of two hidden layers learns the denoiser of n digits, with fresh noise at
 every step, as any diffusion model does.  n is 60 or 600; nothing else differs.  The
@@ -74,11 +74,11 @@ def judge(n, samples):
     }
 
 
-def main():
+def main(seeds=SEEDS):
     record, began = {"steps": np.array(STEPS)}, time.perf_counter()
     for n in (60, 600):
         rows = []
-        for seed in range(SEEDS):
+        for seed in range(seeds):
             samples = list(run(n, seed))
             rows.append([judge(n, x) for x in samples])
             if seed == 0:
@@ -92,4 +92,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*map(int, sys.argv[1:]))
