@@ -10,6 +10,7 @@ import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -96,10 +97,8 @@ def _read(name):
         raise FileNotFoundError(f"{path} does not exist")
     if path.is_dir():
         return _pixels(_read_folder(path))
-    if path.suffix == ".npy":
-        return _pixels(_load(path))
-    if path.suffix == ".npz":
-        return _pixels(_read_npz(path, key))
+    if path.suffix in (".npy", ".npz"):
+        return _pixels(_load(path, key))
     if path.suffix == ".bin":
         return image_files.to_pixels(
             image_files.read_cifar([path])[0].reshape(-1, 32, 32, 3)
@@ -115,41 +114,39 @@ def _read(name):
     )
 
 
-def _read_npz(path, key):
-    arrays = _load(path)
-    with arrays:
-        names = arrays.files
-        if not key:
-            if len(names) != 1:
-                raise ValueError(
-                    f"{path} holds {len(names)} arrays ({', '.join(names)}); "
-                    f"name one: {path}:NAME"
-                )
-            key = names[0]
-        if key not in names:
-            raise ValueError(f"{path} holds no {key!r}, only {', '.join(names)}")
-        return _guarded(path, lambda: arrays[key])
+def _read_npz(arrays, path, key):
+    names = arrays.files
+    if not key:
+        if len(names) != 1:
+            raise ValueError(
+                f"{path} holds {len(names)} arrays ({', '.join(names)}); "
+                f"name one: {path}:NAME"
+            )
+        key = names[0]
+    if key not in names:
+        raise ValueError(f"{path} holds no {key!r}, only {', '.join(names)}")
+    return _guarded(path, lambda: arrays[key])
 
 
-def _load(path):
-    loaded = _guarded(path, lambda: np.load(path, allow_pickle=False))
-    if isinstance(loaded, np.lib.npyio.NpzFile) != (path.suffix == ".npz"):
-        raise ValueError(f"{path} is not what its extension says")
-    return loaded
+def _load(path, key):
+    with open(path, "rb") as file:
+        loaded = _guarded(path, lambda: np.load(file, allow_pickle=False))
+        zipped = not isinstance(loaded, np.ndarray)
+        if zipped != (path.suffix == ".npz"):
+            raise ValueError(f"{path} is not what its extension says")
+        return _read_npz(loaded, path, key) if zipped else loaded
 
 
 def _guarded(path, load):
     try:
         return load()
-    except (ValueError, EOFError, zipfile.BadZipFile, zipfile.zlib.error) as error:
+    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         if "pickle" in str(error):
             raise ValueError(
                 f"{path} holds Python objects or is no NumPy file; expected numbers "
                 "(pickles are never read, as they can run code)"
             ) from error
         raise ValueError(f"{path} is damaged or no NumPy file: {error}") from error
-    except OSError as error:
-        raise OSError(f"{path} cannot be read: {error.strerror or error}") from error
 
 
 def _read_folder(folder):

@@ -1,6 +1,7 @@
 """What comes into an audit: arrays checked, flattened, and told apart."""
 
 import hashlib
+from math import prod
 
 import numpy as np
 
@@ -18,9 +19,10 @@ SMALL = ("int8", "uint8", "int16", "uint16", "float16")  # exact in float32
 
 
 def as_sets(train, generated, holdout, features):
-    """Return the three sets as arrays ``(n, p)`` to measure in, and an image shape."""
+    """Return the three sets as arrays ``(n, p)`` to measure in, and an item's shape."""
     given = {"train": train, "generated": generated, "holdout": holdout}
-    given = {name: value for name, value in given.items() if value is not None}
+    if holdout is None:
+        del given["holdout"]
     arrays = {name: _array(value, name) for name, value in given.items()}
     shapes = {name: array.shape[1:] for name, array in arrays.items()}
     for name, shape in shapes.items():
@@ -29,7 +31,7 @@ def as_sets(train, generated, holdout, features):
                 f"{name} must have items of the shape of train's, "
                 f"{shapes['train']}, got {shape}"
             )
-    shape = shapes["train"] if len(shapes["train"]) > 1 else None
+    shape = shapes["train"]
     if callable(features):
         arrays = {
             name: _array(features(array), f"features of {name}")
@@ -75,20 +77,20 @@ def _array(value, name):
     return array
 
 
-def as_shape(shape, found, dimension, flips, features):
-    if features is not None:
-        if flips:
-            raise ValueError("flips cannot be combined with features")
-        return shape if shape is not None else found
-    if shape is not None:
-        shape = tuple(as_count(size, "shape") for size in shape)
-        if int(np.prod(shape)) != dimension or len(shape) not in (2, 3):
+def as_shape(shape, found, flips, features):
+    """Return the shape of one image, given or found, or None if items are none."""
+    if flips and features is not None:
+        raise ValueError("flips cannot be combined with features")
+    if shape is None:
+        shape = found if len(found) in (2, 3) else None
+    else:
+        shape, dimension = tuple(as_count(size, "shape") for size in shape), prod(found)
+        if prod(shape) != dimension or len(shape) not in (2, 3):
             raise ValueError(
                 "shape must be two or three sizes, rows, columns and channels, whose "
                 f"product is {dimension}, the dimension of the data, got {shape}"
             )
-    shape = found if shape is None else shape
-    if flips and (shape is None or len(shape) not in (2, 3)):
+    if flips and shape is None:
         raise ValueError("flips needs shape, the shape of one image")
     return shape
 

@@ -56,12 +56,13 @@ def to_html(audit, train, generated, *, shape=None, count=24, inputs=None):
     inferred = shape is None
     if inferred:
         axes = tuple(train.shape[1:])
-        shape = axes if len(axes) > 1 else infer_shape(axes[0])
+        shape = infer_shape(axes[0]) if len(axes) == 1 else axes
+        shape = shape if shape and len(shape) in (2, 3) else None
     title, kind = TITLES[audit.copying]
     settings = {**(inputs or {}), **audit.settings}
     if shape:
         settings["shape"] = "x".join(map(str, shape))
-        if inferred:
+        if inferred and train.ndim == 2:
             settings["shape"] += " (inferred)"
     return PAGE.substitute(
         title=title,

@@ -161,7 +161,7 @@ def _found(result):
     settings, rate = result["settings"], result["copy_rate"]
     exact, m = result["exact_copies"]
     ratio = result["statistics"]["ratio"]
-    words = f"Copying found: {_counts(result)} (p {ratio.fisher_p_value:.2g}). "
+    words = f"Copying found: {_counts(result)} (p = {ratio.fisher_p_value:.2g}). "
     if rate.low > 0:
         words += (
             f"About {percent(rate.value)} of the samples are copies "

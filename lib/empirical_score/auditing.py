@@ -86,7 +86,7 @@ def audit(
     memory : int
         Bound, in bytes, on the temporary arrays of the search for neighbors.
     progress : function, optional
-        Called with a share of the work, the shares adding up to about 1.
+        Called now and then with a share of the work; the shares add up to at most 1.
 
     Raises
     ------
@@ -103,7 +103,7 @@ def audit(
     rate = as_share(false_discoveries, "false_discoveries")
     rng = np.random.default_rng(seed)
     sets, found_shape = as_sets(train, generated, holdout, features)
-    shape = as_shape(shape, found_shape, sets[0].shape[1], flips, features)
+    shape = as_shape(shape, found_shape, flips, features)
     train, generated, holdout = sets
 
     kept = first_equal_rows(train)
@@ -124,7 +124,6 @@ def audit(
     data = train if reference.shape[0] == train.shape[0] else train[reference]
 
     m, h = generated.shape[0], holdout.shape[0]
-    report = _Progress(progress, reference.shape[0], m, h, flips)
     options = {"memory": memory}
     if tolerance is None:
         tolerance = copy_statistics.estimate_tolerance(data, rng, **options)
@@ -134,7 +133,7 @@ def audit(
     width = copy_statistics.estimate_bandwidth(data, rng, **options)
     options |= {"bandwidth": width, "shape": shape if flips else None}
     both = copy_statistics.measure(
-        np.concatenate([generated, holdout]), data, progress=report, **options
+        np.concatenate([generated, holdout]), data, progress=progress, **options
     )
     both = both._replace(nearest=reference[both.nearest])
     ours, theirs = both.part(slice(0, m)), both.part(slice(m, None))
@@ -166,16 +165,3 @@ def audit(
         "seed": seed,
     }
     return judge(ours, theirs, settings, rng, split=split)
-
-
-class _Progress:
-    """Turns the shares of single searches into shares of the whole audit."""
-
-    def __init__(self, report, n, m, h, flips):
-        samples = (2 if flips else 1) * (m + h)
-        self.report = report
-        self.part = (m + h) / (samples + min(n, m + h))
-
-    def __call__(self, share):
-        if self.report is not None:
-            self.report(share * self.part)

@@ -103,15 +103,21 @@ def estimate_bandwidth(data, rng, *, neighbors, tolerance, draws=1000, **options
     return float(np.sqrt(new))
 
 
-def measure(x, data, *, neighbors, tolerance, bandwidth, shape=None, **options):
+def measure(
+    x, data, *, neighbors, tolerance, bandwidth, shape=None, progress=None, **options
+):
     """Return the :class:`Measures` of the rows of ``x`` against a training set.
 
     ``neighbors`` is k, at least 2; for ``tolerance`` and ``bandwidth`` there are
     :func:`estimate_tolerance` and :func:`estimate_bandwidth`.  With ``shape``, the
     shape of one image, each sample is also tried mirrored left to right, and the nearer
     of the two counts: for held-out samples just the same.  ``options`` go to
-    :func:`~empirical_score.neighbors.distinct_nearest`.
+    :func:`~empirical_score.neighbors.distinct_nearest`; ``progress`` is called with
+    shares of the work.
     """
+    passes = 1 if shape is None else 2
+    part = x.shape[0] / (passes * x.shape[0] + min(x.shape[0], data.shape[0]))
+    options["progress"] = _scaled(progress, part)
     e, index = distinct_nearest(x, data, neighbors, tolerance, **options)
     flipped = np.zeros(x.shape[0], dtype=bool)
     if shape is not None:
@@ -121,6 +127,7 @@ def measure(x, data, *, neighbors, tolerance, bandwidth, shape=None, **options):
         flipped = other[:, 0] < e[:, 0]
         e = np.where(flipped[:, None], other, e)
         index = np.where(flipped[:, None], mirror, index)
+    options["progress"] = _scaled(progress, 1 - passes * part)
     used, place = np.unique(index[:, 0], return_inverse=True)
     own = distinct_nearest(data[used], data, neighbors + 1, tolerance, **options)[0]
     o = own[place, 1:]
@@ -150,6 +157,10 @@ def flip(x, shape):
 def channels_first(shape):
     """Return whether a shape of three sizes is (channels, rows, columns)."""
     return len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
+
+
+def _scaled(progress, part):
+    return None if progress is None else lambda share: progress(share * part)
 
 
 def _some(count, rng, draws):
