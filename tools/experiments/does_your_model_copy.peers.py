@@ -43,7 +43,7 @@ RECORD = Path(__file__).with_suffix(".npz")
 AUDIT = run_path(str(Path(__file__).with_name("does_your_model_copy.py")))
 NAMES = ("two", "fifty", "inauthentic", "near")
 RATES, TIMES = (0.001, 0.01, 0.05), 5
-SPLITS = {"digits": 40}  # 6 of each of the other sets
+SPLITS = {"digits": 40, "cifar10": 3}  # 6 of each of the other two
 SIZES = {"digits": (797, 500, 500)}  # of the others 5,000 of each kind
 
 
