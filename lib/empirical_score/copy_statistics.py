@@ -33,6 +33,7 @@ __all__ = [
     "estimate_bandwidth",
     "estimate_tolerance",
     "flip",
+    "from_distances",
     "measure",
     "thresholds",
 ]
@@ -90,6 +91,7 @@ def estimate_bandwidth(data, rng, *, neighbors, tolerance, draws=1000, **options
     """
     rows = _some(data.shape[0], rng, draws)
     own = distinct_nearest(data[rows], data, neighbors + 1, tolerance, **options)[0]
+    _require_others(own[:, 1], tolerance)
     squares = own[:, 1:] ** 2
     d = data.shape[1]
     variance = np.mean(squares[:, 0]) / d
@@ -130,7 +132,12 @@ def measure(
     options["progress"] = _scaled(progress, 1 - passes * part)
     used, place = np.unique(index[:, 0], return_inverse=True)
     own = distinct_nearest(data[used], data, neighbors + 1, tolerance, **options)[0]
-    o = own[place, 1:]
+    _require_others(own[:, 1], tolerance)
+    return from_distances(e, own[place, 1:], bandwidth, index[:, 0], flipped)
+
+
+def from_distances(e, o, bandwidth, nearest, flipped):
+    """Return the :class:`Measures` of samples with distances ``e``, ``o`` (m, k)."""
     kernel = -0.5 / bandwidth**2
     density = logsumexp(kernel * o**2, axis=1) - logsumexp(kernel * e**2, axis=1)
     return Measures(
@@ -139,7 +146,7 @@ def measure(
         authenticity=e[:, 0] / o[:, 0],
         density=density,
         distance=e[:, 0],
-        nearest=index[:, 0],
+        nearest=nearest,
         flipped=flipped,
     )
 
@@ -157,6 +164,14 @@ def flip(x, shape):
 def channels_first(shape):
     """Return whether a shape of three sizes is (channels, rows, columns)."""
     return len(shape) == 3 and shape[0] in (1, 3) and shape[2] not in (1, 3)
+
+
+def _require_others(distances, tolerance):
+    if np.any(distances == 0):
+        raise ValueError(
+            f"tolerance {tolerance:.3g} is so large that training points have no "
+            "neighbor that counts as another one"
+        )
 
 
 def _scaled(progress, part):

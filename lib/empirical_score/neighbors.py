@@ -27,7 +27,7 @@ from ._arrays import (
     row_blocks,
 )
 
-__all__ = ["distinct_nearest", "memorized", "nearest"]
+__all__ = ["distinct_nearest", "first_distinct", "memorized", "nearest"]
 
 _SPARE = 8  # candidates beyond the k that are asked for
 _DIRECT = 2**20  # numbers in one block of direct differences
@@ -100,18 +100,27 @@ def distinct_nearest(x, data, k, tolerance, *, memory=2**28, progress=None):
     todo, width = np.arange(x.shape[0]), min(k + 2, n)
     while todo.shape[0]:
         near, which = nearest(x[todo], data, width, memory=memory, progress=progress)
-        kept = _distinct(near, which, data, tolerance)
-        count = kept.sum(axis=1)
-        # Distinct neighbors first, in order; the missing ones repeat the last.
-        order = np.argsort(~kept, axis=1, kind="stable")
-        place = np.minimum(np.arange(k), np.minimum(count, k)[:, None] - 1)
-        chosen = np.take_along_axis(order, place, axis=1)
+        chosen, count = first_distinct(near, which, data, k, tolerance)
         distances[todo] = np.take_along_axis(near, chosen, axis=1)
         index[todo] = np.take_along_axis(which, chosen, axis=1)
         if width == n:
             break
         todo, width, progress = todo[count < k], min(4 * width, n), None
     return distances, index
+
+
+def first_distinct(near, which, data, k, tolerance):
+    """Return the places of the first ``k`` distinct of some neighbors in order.
+
+    ``near`` and ``which`` are distances and row numbers as :func:`nearest` returns
+    them.  Returns places ``(m, k)``, where the last distinct one stands for missing
+    ones, and how many distinct ones there are, ``(m,)``.
+    """
+    kept = _distinct(near, which, data, tolerance)
+    count = kept.sum(axis=1)
+    order = np.argsort(~kept, axis=1, kind="stable")
+    place = np.minimum(np.arange(k), np.minimum(count, k)[:, None] - 1)
+    return np.take_along_axis(order, place, axis=1), count
 
 
 def memorized(x, data, radius):

@@ -274,6 +274,7 @@ def with_value(value):
         ((T, G, H), {"neighbors": 1}, "neighbors must be an integer of at least 2"),
         ((T, G, H), {"tolerance": -1.0}, "tolerance must be finite and at least 0"),
         ((T, G, H), {"tolerance": np.nan}, "tolerance must be finite"),
+        ((T, G, H), {"tolerance": 1e9}, "tolerance 1e.09 is so large"),
         ((T, G, H), {"threshold": 1.5}, "threshold must lie strictly between 0 and 1"),
         ((T, G, H), {"level": 0}, "level must lie strictly between 0 and 1"),
         ((T, G, H), {"confidence": 95}, "confidence must lie strictly between"),
