@@ -65,7 +65,7 @@ SETS = {
     "digits": ((797, 500, 500), 200, 0),
     "cifar10": ((5000, 5000, 5000), 20, 1),
     "fashion_mnist": ((10_000, 5000, 5000), 20, 1),
-    "mnist": ((10_000, 5000, 5000), 20, 1),
+    "mnist": ((10_000, 5000, 5000), 20, 0),
 }
 # Kind: the rates planted, and how often in each split.
 PLANTINGS = {
