@@ -6,7 +6,7 @@ For each image set, real images are split at random into a training set, "genera
 samples and held-out data, so that nothing is copied: how often does the audit say that
 something is?  Then a share of the generated samples is replaced by copies of training
 images: how often does it notice, what rate does it state, whom does it flag?  The four
-sets take about an hour on one core, nearly all of it for distances.  Two runs on
+sets take about ten minutes on one core, most of it for distances.  Two runs on
 different machines may differ in single p-values where distances tie in rounding.
 
 The record beside this script (NumPy arrays, no pickle) has, for every SET:
