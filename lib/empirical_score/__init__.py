@@ -2,7 +2,7 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors, curves,
+variational, samplers, networks, divergences, copying, linear, neighbors, targets, curves,
 datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
@@ -40,6 +40,7 @@ from .noise import (
 )
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .targets import NeighborTarget
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -56,6 +57,7 @@ __all__ = [
     "GaussianMixture",
     "LeakageBounds",
     "LinearDenoiser",
+    "NeighborTarget",
     "OrnsteinUhlenbeck",
     "RampScore",
     "SmoothestScore",
