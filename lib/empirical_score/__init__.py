@@ -2,9 +2,9 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors, targets, curves,
-datasets, figures.
-``figures`` (matplotlib) is imported by name.
+temperature, unconditional, variational, samplers, correctors, networks, divergences,
+copying, linear, neighbors, targets, curves, datasets, figures.  ``figures``
+(matplotlib) is imported by name.
 """
 
 from . import curves, datasets, linear, neighbors
@@ -41,6 +41,8 @@ from .noise import (
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .targets import NeighborTarget
+from .temperature import PowerTemperature, TemperedScore
+from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -59,9 +61,12 @@ __all__ = [
     "LinearDenoiser",
     "NeighborTarget",
     "OrnsteinUhlenbeck",
+    "PowerTemperature",
     "RampScore",
     "SmoothestScore",
+    "TemperedScore",
     "TerminalLaw",
+    "UnconditionalScore",
     "VarianceExploding",
     "collapse_level",
     "curves",

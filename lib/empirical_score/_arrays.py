@@ -23,6 +23,7 @@ __all__ = [
     "as_rows",
     "as_sigma",
     "choose",
+    "device",
     "largest",
     "like",
     "normal",
