@@ -18,6 +18,7 @@ from .copying import (
     renyi_information,
     score_error_constant,
 )
+from .correctors import sample_corrected, sample_fixed_point
 from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
@@ -88,6 +89,8 @@ __all__ = [
     "neighbors",
     "ramp_loss",
     "renyi_information",
+    "sample_corrected",
+    "sample_fixed_point",
     "sample_ode",
     "sample_sde",
     "score_error_constant",
