@@ -2,8 +2,8 @@
 
 Denoising score matching asks for the clean point behind a noised one.  Zhou, Zhang &
 Wright (2026, eq. 10) ask instead for an average of the training points around that
-clean point, with weights at a temperature.  An *aim* is what one noised point is trained
-on; least squares learns the mean of the aims that lead to the same noised point.
+clean point, with weights at a temperature.  An *aim* is what one noised point is
+trained on; least squares learns the mean of the aims that lead to the same place.
 """
 
 import math
@@ -117,13 +117,9 @@ class NeighborTarget(Density):
             chosen = like(nearest(x, self.data, lists.shape[1])[1], lists)
         else:
             chosen = lists[index]
-        gaps = points[chosen] - x[:, None, :]
-        xp = array_namespace(x)
-        squares = xp.sum(gaps**2, axis=2)
-        share = self._shares(squares, sigma[:, None], self._temperature(sigma)[:, None])
-        shift = xp.sum(share[:, :, None] * gaps, axis=1)
         plain = (sigma >= self.below)[:, None]
-        return x + xp.where(plain, points[index] - x, shift)
+        pull = self._pull(points[chosen] - x[:, None, :], sigma)
+        return x + array_namespace(x).where(plain, points[index] - x, pull)
 
     def variance(self, x, sigma):
         """Return ``E[ |aim - D(x, sigma)|^2 | x ]``, ``(m,)``: what no network removes.
@@ -145,38 +141,35 @@ class NeighborTarget(Density):
         return like(np.concatenate(means), x)
 
     def _outcomes(self, x, sigma):
-        """Yield, for blocks of x, ``w_i`` ``(m, n)`` and ``aim_i - x`` ``(m, n, d)``."""
+        """Yield ``w_i`` ``(m, n)`` and ``aim_i - x`` ``(m, n, d)``, by blocks of x."""
         number = np.empty(0)
-        x, sigma = like(x, number), like(sigma, number)
-        data = like(self.data, number)
+        x, sigma, data = (like(array, number) for array in (x, sigma, self.data))
         weights = like(self._law.weights(x, sigma), number)
-        heat = self._temperature(sigma)
         (n, d), k = data.shape, self.lists.shape[1]
         for rows in row_blocks(x.shape[0], 3 * n * (k + d), self.memory / 8):
-            w, level = weights[rows], sigma[rows]
-            gaps = data - x[rows, None, :]
-            squares = np.sum(gaps**2, axis=2)
+            here, level = x[rows], sigma[rows]
+            ways = data - here[:, None, :]
             if self.around == "noised":
-                near = nearest(x[rows], data, k)[1][:, None, :]
-                squares = np.take_along_axis(squares[:, None, :], near, axis=2)
-                gaps = np.take_along_axis(gaps[:, None], near[..., None], axis=2)
+                near = data[nearest(here, data, k)[1]] - here[:, None, :]
+                pulls = np.broadcast_to(self._pull(near, level)[:, None], ways.shape)
             else:
-                squares = squares[:, self.lists]
-                gaps = None
-            temperature = heat[rows, None, None]
-            share = self._shares(squares, level[:, None, None], temperature)
-            if gaps is None:
-                shifts = np.einsum("mnk,nkd->mnd", share, data[self.lists])
-                shifts -= np.sum(share, axis=2)[:, :, None] * x[rows, None, :]
-            else:
-                shifts = np.sum(share[..., None] * gaps, axis=2)
-                shifts = np.broadcast_to(shifts, (*w.shape, d))
+                squares = np.sum(ways**2, axis=2)[:, self.lists]
+                share = self._shares(squares, level[:, None, None])
+                pulls = np.einsum("mnk,nkd->mnd", share, data[self.lists])
+                pulls -= np.sum(share, axis=2)[:, :, None] * here[:, None, :]
             plain = (level >= self.below)[:, None, None]
-            yield w, np.where(plain, data - x[rows, None, :], shifts)
+            yield weights[rows], np.where(plain, ways, pulls)
 
-    def _shares(self, squares, sigma, temperature):
+    def _pull(self, ways, sigma):
+        """Return ``aim - x``, ``(m, d)``, from the ways to the points of the lists."""
+        xp = array_namespace(ways)
+        share = self._shares(xp.sum(ways**2, axis=2), sigma[:, None])
+        return xp.sum(share[:, :, None] * ways, axis=1)
+
+    def _shares(self, squares, sigma):
         """Return the factors of ``y_j - x`` in the aim; the last axis is the list."""
         xp = array_namespace(squares)
+        temperature = self._temperature(sigma.reshape(-1)).reshape(sigma.shape)
         squares = xp.clip(squares, xp.finfo(squares.dtype).tiny, None)
         if self.power is None:
             logs = -squares / (2 * temperature * sigma**2)
@@ -214,8 +207,8 @@ def _neighbor_lists(data, neighbors, around, features):
         if lists.shape[0] != n or not whole or lists.min() < 0 or lists.max() >= n:
             raise ValueError(
                 f"neighbors must hold row numbers of data, 0 to {n - 1}, one list for "
-                f"each of its {n} rows, got shape {lists.shape} from {lists.min():g} to "
-                f"{lists.max():g}"
+                f"each of its {n} rows, got shape {lists.shape} from "
+                f"{lists.min():g} to {lists.max():g}"
             )
         if around == "noised" or features is not None:
             raise ValueError("neighbors as lists need around='clean' and no features")

@@ -20,7 +20,9 @@ def noised(count, seed=1, data=DATA):
 
 
 def squared(a, b):
-    return mpmath.fsum((mpmath.mpf(p) - mpmath.mpf(q)) ** 2 for p, q in zip(a, b))
+    return mpmath.fsum(
+        (mpmath.mpf(p) - mpmath.mpf(q)) ** 2 for p, q in zip(a, b, strict=True)
+    )
 
 
 def by_hand(x, sigma, chosen, temperature, power=None, implied=False, data=DATA):
@@ -35,9 +37,16 @@ def by_hand(x, sigma, chosen, temperature, power=None, implied=False, data=DATA)
         total = mpmath.fsum(weights)
         shares = [w / total for w in weights]
         if implied:
-            shares = [w * power * sigma**2 / s for w, s in zip(shares, squares)]
+            shares = [
+                w * power * sigma**2 / s for w, s in zip(shares, squares, strict=True)
+            ]
         return [
-            float(x[k] + mpmath.fsum(w * (data[j][k] - x[k]) for w, j in zip(shares, chosen)))
+            float(
+                x[k]
+                + mpmath.fsum(
+                    w * (data[j][k] - x[k]) for w, j in zip(shares, chosen, strict=True)
+                )
+            )
             for k in range(len(x))
         ]
 
@@ -66,9 +75,7 @@ def test_aims_by_hand(options, around):
     for row, level, i in zip(x, sigma, index, strict=True):
         chosen = by_distance(DATA[i] if around == "clean" else row, 4)
         implied = options.get("component") == "implied"
-        wanted.append(
-            by_hand(row, level, chosen, 3.0, options.get("power"), implied)
-        )
+        wanted.append(by_hand(row, level, chosen, 3.0, options.get("power"), implied))
     close(target.aim(x, sigma, index), wanted)
     tensor = target.aim(torch.tensor(x), torch.tensor(sigma), torch.tensor(index))
     assert isinstance(tensor, torch.Tensor)
@@ -179,14 +186,19 @@ def test_a_linear_network_reaches_the_mean_of_the_aims():
     lists = np.array([[0, 1], [0, 1]])
     target = es.NeighborTarget(data, lists, 1e12)
     network = es.Denoiser(1, RNG(0), hidden=())
-    list(es.train(network, data, 0.5, RNG(1), steps=4000, rate=0.01, batch=64,
-                  target=target))
+    list(
+        es.train(
+            network, data, 0.5, RNG(1), steps=1500, rate=0.02, batch=64, target=target
+        )
+    )
     x = np.linspace(-1, 1, 5)[:, None]
     close(network.denoise(x, 0.5), target.denoise(x, 0.5), 0.02)
     close(target.denoise(x, 0.5), 0, 1e-9)
 
 
-@pytest.mark.parametrize(("form", "power"), [("residual", 0), ("noise", 1), ("score", 2)])
+@pytest.mark.parametrize(
+    ("form", "power"), [("residual", 0), ("noise", 1), ("score", 2)]
+)
 def test_forms_of_output_by_hand(form, power):
     network = es.Denoiser(3, RNG(0), hidden=(), form=form, conditional=False)
     matrix, bias = network.state().values()
@@ -225,7 +237,12 @@ def test_bad_arguments_are_refused(arguments, options, kind, words):
 
 @pytest.mark.parametrize(
     ("index", "words"),
-    [([0], "index must be 2"), ([0, 9], "0 to 8"), ([0.5, 1], "whole"), ([-1, 0], "0 to")],
+    [
+        ([0], "index must be 2"),
+        ([0, 9], "0 to 8"),
+        ([0.5, 1], "whole"),
+        ([-1, 0], "0 to"),
+    ],
 )
 def test_bad_index_is_refused(index, words):
     target = es.NeighborTarget(DATA, 2)

@@ -9,6 +9,7 @@ clothes need Fashion-MNIST in the folder that EMPIRICAL_SCORE_DATA names.
 """
 
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,10 @@ RECORD = Path(__file__).with_suffix(".npz")
 MEMBERS = 5  # networks of each kind in the plane
 LOW, HIGH = 0.01, 3.0
 METHODS = {
-    "circle": ("informed", "blind", "g2", "blind_g1", "raw"),
-    "moons": ("informed", "blind", "g2", "blind_g1", "exact"),
-    "spiral": ("informed", "blind", "g2", "g1", "raw"),
+    "five": ("informed", "blind", "g2", "blind_g1", "g1", "raw", "exact"),
+    "moons": ("informed", "blind", "g2", "blind_g1"),
+    "spiral": ("informed", "blind", "g2", "blind_g1"),
+    "ten": ("informed", "blind", "g2", "blind_g1"),
 }
 
 
@@ -99,9 +101,10 @@ def toys():
     moons = datasets.two_moons(60, rng, noise=0.0)
     spiral = datasets.swiss_roll(24, rng)
     return {
-        "circle": Toy(datasets.circle(10), curves.circle(), 0.35, 7, 128, 256, 8000),
+        "five": Toy(datasets.circle(5), curves.circle(), 0.6, 5, 64, 128, 2400),
         "moons": Toy(moons, curves.two_moons(), 0.15, 10, 96, 128, 6000),
         "spiral": Toy(spiral, curves.swiss_roll(), 0.15, 10, 96, 128, 6000),
+        "ten": Toy(datasets.circle(10), curves.circle(), 0.35, 7, 128, 256, 8000),
     }
 
 
@@ -197,8 +200,9 @@ def known(case):
     return RECORD.exists() and any(k.startswith(case + "/") for k in np.load(RECORD))
 
 
-def run_toys():
-    for place, toy in toys().items():
+def run_toys(places=tuple(METHODS)):
+    for place in places:
+        toy = toys()[place]
         for name in METHODS[place]:
             case = f"{place}/{name}"
             if not known(case):
@@ -261,7 +265,9 @@ def principal(points, count=8):
 def shuffled(points, count, rng):
     """Each point's list: itself and others at random."""
     n = len(points)
-    others = [rng.permutation(np.delete(np.arange(n), i))[: count - 1] for i in range(n)]
+    others = [
+        rng.permutation(np.delete(np.arange(n), i))[: count - 1] for i in range(n)
+    ]
     return np.column_stack([np.arange(n), others])
 
 
@@ -317,13 +323,14 @@ def each(network, level=1.0):
     return [lambda x, k=k: guess(x, k) for k in range(members)]
 
 
-def run_images():
+def run_images(makers=("digits", "clothes")):
     names = "informed", "blind", "g2", "features", "random"
-    for place, make in {"digits": digits, "clothes": clothes}.items():
-        pictures = make()
+    for place in makers:
+        pictures = {"digits": digits, "clothes": clothes}[place]()
         fresh = (*pictures.measure(pictures.fresh[:300]), 0.0)
-        exact = es.EmpiricalScore(pictures.points)
-        perfect = pictures.error(lambda x: exact.denoise(x, 1.0))
+        level = np.broadcast_to(1.0, len(pictures.fresh))
+        guess = partial(es.EmpiricalScore(pictures.points).denoise, sigma=level)
+        perfect = pictures.error(guess)
         base = {"fresh": np.array(fresh, "float32"), "perfect": np.float32(perfect)}
         keep(f"{place}/base", base)
         for name in names if place == "digits" else names[:3]:
