@@ -104,8 +104,8 @@ def toys():
     return {
         "five": Toy(datasets.circle(5), curves.circle(), 0.6, 5, 64, 128, 2400),
         "seven": Toy(datasets.circle(7), curves.circle(), 0.45, 7, 64, 128, 4000),
-        "moons": Toy(moons, curves.two_moons(), 0.15, 10, 96, 128, 6000),
-        "spiral": Toy(spiral, curves.swiss_roll(), 0.15, 10, 96, 128, 6000),
+        "moons": Toy(moons, curves.two_moons(), 0.15, 10, 96, 128, 4000),
+        "spiral": Toy(spiral, curves.swiss_roll(), 0.15, 10, 96, 128, 4000),
         "ten": Toy(datasets.circle(10), curves.circle(), 0.35, 7, 128, 256, 8000),
     }
 
@@ -248,7 +248,7 @@ class Pictures:
 
 
 def digits():
-    return Pictures(datasets.digits()[0], 40, 2.0, 3500)
+    return Pictures(datasets.digits()[0], 40, 2.0, 2400)
 
 
 def clothes():
