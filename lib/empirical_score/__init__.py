@@ -40,6 +40,7 @@ from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karra
 from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .smoothing import RampScore, TerminalLaw, ramp_loss
+from .targets import NeighborTarget
 from .temperature import PowerTemperature, TemperedScore
 from .unconditional import UnconditionalScore
 from .variational import (
@@ -59,6 +60,7 @@ __all__ = [
     "GaussianMixture",
     "LeakageBounds",
     "LinearDenoiser",
+    "NeighborTarget",
     "OrnsteinUhlenbeck",
     "PowerTemperature",
     "RampScore",

@@ -40,10 +40,11 @@ def fresh_rows(data, level, rng, batch, target):
     count = data.shape[0] if batch is None else as_count(batch, "batch")
 
     def rows():
-        y = data if batch is None else data[_some(rng, count, data)]
-        sigma = level(count)
+        index = _every(data) if batch is None else _some(rng, count, data)
+        y, sigma = data[index], level(count)
         x = y + sigma[:, None] * normal(rng, tuple(y.shape), y)
-        return x, sigma, _aim(target, x, sigma, y), y.new_full((count,), 1 / count)
+        aim = _aim(target, x, sigma, y, index)
+        return x, sigma, aim, y.new_full((count,), 1 / count)
 
     return rows
 
@@ -65,9 +66,10 @@ def fixed_rows(data, level, rng, batch, target, noise, noise_weights):
             f"noise_weights must have shape ({count},), one for each row of noise, "
             f"got {tuple(weights.shape)}"
         )
-    y, sigma = data.repeat_interleave(count, dim=0), level(n * count)
+    index = _every(data).repeat_interleave(count)
+    y, sigma = data[index], level(n * count)
     x = y + sigma[:, None] * z
-    every = x, sigma, _aim(target, x, sigma, y), weights.repeat(n) / n
+    every = x, sigma, _aim(target, x, sigma, y, index), weights.repeat(n) / n
     if batch is None:
         return lambda: every
     batch = as_count(batch, "batch")
@@ -80,8 +82,16 @@ def fixed_rows(data, level, rng, batch, target, noise, noise_weights):
     return rows
 
 
-def _aim(target, x, sigma, y):
-    return y if target is None else like(target.denoise(x, sigma), x).detach()
+def _aim(target, x, sigma, y, index):
+    if target is None:
+        return y
+    if hasattr(target, "aim"):
+        return like(target.aim(x, sigma, index), x).detach()
+    return like(target.denoise(x, sigma), x).detach()
+
+
+def _every(rows):
+    return rows.new_ones(rows.shape[0]).cumsum(0).long() - 1
 
 
 def _some(rng, count, rows):

@@ -25,6 +25,7 @@ from .densities import Density
 
 __all__ = ["Denoiser", "Record", "train"]
 
+_POWERS = {"residual": 0, "noise": 1, "score": 2}
 _ACTIVATIONS = {"relu": "ReLU", "silu": "SiLU", "tanh": "Tanh"}
 
 
@@ -47,13 +48,16 @@ class Denoiser(Density):
     hidden : sequence of int
         Widths of the hidden layers; ``(80,)`` is a two-layer network.
     activation : ``"relu"``, ``"silu"`` or ``"tanh"``
-    form : ``"residual"`` or ``"edm"``
+    form : ``"residual"``, ``"noise"``, ``"score"`` or ``"edm"``
         ``D = x + F(x, sigma)``, so that F is ``sigma^2`` times the score (Chen 2026);
-        or, with s the ``scale`` of the data and ``v = sigma^2 + s^2``,
+        ``D = x + sigma F`` or ``D = x + sigma^2 F``, so that F is minus the noise or
+        the score itself; or, with s the ``scale`` of the data, ``v = sigma^2 + s^2``,
         ``D = s^2 x / v + (sigma s / sqrt(v)) F(x / sqrt(v), log(sigma) / 4)`` (Karras,
         Aittala, Aila & Laine 2022, Table 1).
     conditional : bool
-        Whether F sees the noise level; a network for one level need not.
+        Whether F sees the noise level; a network for one level need not, and one
+        trained blindly on many levels learns different fields in the first three
+        forms.  (In ``"edm"`` its scaled input depends on the level all the same.)
     scale : number
         Standard deviation of a coordinate of the data; for ``"edm"`` only.
     module : torch.nn.Module, optional
@@ -84,7 +88,7 @@ class Denoiser(Density):
     ):
         import torch
 
-        _one_of(form, "form", ("residual", "edm"))
+        _one_of(form, "form", (*_POWERS, "edm"))
         _one_of(activation, "activation", _ACTIVATIONS)
         _one_of(dtype, "dtype", ("float32", "float64"))
         self.dimension = as_count(dimension, "dimension")
@@ -123,8 +127,8 @@ class Denoiser(Density):
                 return like(self._shift(*inside), x)
         kind = x.dtype
         x, sigma = like(x, self.reference), like(sigma, self.reference)[:, None]
-        if self.form == "residual":
-            shift = self._network(x, sigma)
+        if self.form in _POWERS:
+            shift = sigma ** _POWERS[self.form] * self._network(x, sigma)
         else:
             variance = sigma**2 + self.scale**2
             output = self._network(x / variance.sqrt(), sigma.log() / 4)
@@ -139,7 +143,7 @@ class Denoiser(Density):
 
     def _loss_weight(self, sigma):
         """The weight of ``|D - target|^2``: that of the score, or Karras et al.'s."""
-        if self.form == "residual":
+        if self.form in _POWERS:
             return sigma**-2
         return (sigma**2 + self.scale**2) / (sigma * self.scale) ** 2
 
@@ -162,9 +166,9 @@ def train(
 
     It minimizes the mean of ``weight(sigma) |D(x, sigma) - aim|^2`` over noised points
     ``x = y + sigma z``, plus ``weight_decay / 2`` times the sum of the squares of all
-    weights (of matrices: biases are free).  The weight is ``1 / sigma^2`` for the
-    residual form, which is ``sigma^2 |score error|^2``, and that of Karras, Aittala,
-    Aila & Laine (2022) for ``"edm"``.
+    weights (of matrices: biases are free).  The weight is ``1 / sigma^2``, which is
+    ``sigma^2 |score error|^2``, and that of Karras, Aittala, Aila & Laine (2022) for
+    ``"edm"``.
 
     Parameters
     ----------
@@ -179,9 +183,10 @@ def train(
         Adam's step size; a function gets the fraction of the steps done, in [0, 1).
     batch : int, optional
         Rows a step, drawn with replacement; by default all, in order.
-    target : score, optional
-        The aim is ``target.denoise(x, sigma)``; without it the clean point y
-        (denoising score matching, Vincent 2011).
+    target : NeighborTarget or score, optional
+        The aim is ``target.aim(x, sigma, index)``, where ``index`` tells the clean
+        points' rows in data, or, of a score, ``target.denoise(x, sigma)``; without it
+        the clean point y (denoising score matching, Vincent 2011).
     noise : int or array ``(k, d)``, optional
         By default z is drawn anew at every step.  An int draws z (and sigma) that
         often for every data point, once and for all; an array gives every data point
@@ -197,9 +202,11 @@ def train(
     """
     if not isinstance(denoiser, Denoiser):
         raise TypeError(f"denoiser must be a Denoiser, got {type(denoiser).__name__}")
-    if target is not None and not hasattr(target, "denoise"):
+    if not (target is None or hasattr(target, "denoise") or hasattr(target, "aim")):
         raise TypeError(f"target must have denoise(x, sigma), got {target!r}")
     data = like(as_points(data, "data", denoiser.dimension), denoiser.reference)
+    if hasattr(target, "aim") and hasattr(target, "data"):
+        _same_points(like(target.data, data), data)
     uniform(rng, (0,), data)  # refuses what is no generator
     steps, decay = as_count(steps, "steps"), as_number(weight_decay, "weight_decay")
     if not 0 <= decay < math.inf:
@@ -235,6 +242,14 @@ def _steps(denoiser, rows, steps, rate, decay):
         optimizer.param_groups[0]["lr"] = float(now)
         optimizer.step()
         yield record
+
+
+def _same_points(known, data):
+    if known.shape != data.shape or not bool((known == data).all()):
+        raise ValueError(
+            "target must be made from the data it is trained with, got data of shape "
+            f"{tuple(known.shape)} for {tuple(data.shape)}, or other points"
+        )
 
 
 def _one_of(value, name, known):
