@@ -2,11 +2,12 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-temperature, variational, samplers, networks, divergences, copying, linear, neighbors,
-curves, datasets, figures.  ``figures`` (matplotlib) is imported by name.
+temperature, smoothers, variational, samplers, networks, divergences, copying, linear,
+neighbors, graph_ramp, curves, datasets, figures.  ``figures`` (matplotlib) is imported
+by name.
 """
 
-from . import curves, datasets, linear, neighbors
+from . import curves, datasets, graph_ramp, linear, neighbors, smoothers
 from .copying import (
     LeakageBounds,
     collapse_level,
@@ -30,6 +31,7 @@ from .divergences import (
     wasserstein,
 )
 from .empirical import EmpiricalScore
+from .graph_ramp import GraphRampScore
 from .linear import LinearDenoiser
 from .noise import (
     OrnsteinUhlenbeck,
@@ -38,6 +40,7 @@ from .noise import (
     karras_levels,
 )
 from .samplers import sample_ode, sample_sde
+from .smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .temperature import PowerTemperature, TemperedScore
 from .variational import (
@@ -49,17 +52,21 @@ from .variational import (
 )
 
 __all__ = [
+    "ConvolvedScore",
     "Denoiser",
     "EmpiricalScore",
     "Estimate",
     "Gaussian",
     "GaussianMixture",
+    "GraphRampScore",
     "LeakageBounds",
     "LinearDenoiser",
+    "LogSmoothedScore",
     "OrnsteinUhlenbeck",
     "PowerTemperature",
     "RampScore",
     "SmoothestScore",
+    "SwitchedScore",
     "TemperedScore",
     "TerminalLaw",
     "VarianceExploding",
@@ -71,6 +78,7 @@ __all__ = [
     "gaussian_kl",
     "gaussian_wasserstein",
     "geometric_levels",
+    "graph_ramp",
     "hellinger",
     "information_density",
     "karras_levels",
@@ -87,6 +95,7 @@ __all__ = [
     "sample_sde",
     "score_error_constant",
     "score_loss",
+    "smoothers",
     "total_variation",
     "total_variation_1d",
     "train",
