@@ -2,9 +2,9 @@
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-temperature, smoothers, variational, samplers, networks, divergences, copying, linear,
-neighbors, graph_ramp, curves, datasets, figures.  ``figures`` (matplotlib) is imported
-by name.
+temperature, smoothers, unconditional, variational, samplers, correctors, networks,
+divergences, copying, linear, neighbors, graph_ramp, curves, datasets, figures.
+``figures`` (matplotlib) is imported by name.
 """
 
 from . import curves, datasets, graph_ramp, linear, neighbors, smoothers
@@ -18,6 +18,7 @@ from .copying import (
     renyi_information,
     score_error_constant,
 )
+from .correctors import sample_corrected, sample_fixed_point
 from .densities import Gaussian, GaussianMixture
 from .divergences import (
     Estimate,
@@ -43,6 +44,7 @@ from .samplers import sample_ode, sample_sde
 from .smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .temperature import PowerTemperature, TemperedScore
+from .unconditional import UnconditionalScore
 from .variational import (
     SmoothestScore,
     dual_certificate,
@@ -69,6 +71,7 @@ __all__ = [
     "SwitchedScore",
     "TemperedScore",
     "TerminalLaw",
+    "UnconditionalScore",
     "VarianceExploding",
     "collapse_level",
     "curves",
@@ -91,6 +94,8 @@ __all__ = [
     "neighbors",
     "ramp_loss",
     "renyi_information",
+    "sample_corrected",
+    "sample_fixed_point",
     "sample_ode",
     "sample_sde",
     "score_error_constant",

@@ -155,12 +155,7 @@ class Posterior:
         cut = -(math.log(n) + NEGLIGIBLE + 2 * error[sharp])
         decisive = self.logits[sharp] >= cut[:, None]
         counts = xp.sum(xp.astype(decisive, xp.int64), axis=1)
-        order = xp.argsort(counts)
-        sharp, counts = sharp[order], counts[order]
-        start = 0
-        while start < sharp.shape[0]:
-            stop = self._end_of_group(counts, start, d)
-            rows, most = sharp[start:stop], int(counts[stop - 1])
+        for rows, most in row_groups(sharp, counts, d, self.engine.budget, xp):
             nearest = largest(self.logits[rows], most)
             exact = self._exact_logits(rows, nearest)
             if bool(xp.any(exact > 1.0)):
@@ -174,7 +169,6 @@ class Posterior:
                 exact = self._exact_logits(rows, nearest)
             self.logits[rows[:, None], nearest] = self._cast(exact)
             self.sharp.append((rows, nearest))
-            start = stop
 
     def _exact_logits(self, rows, nearest):
         """Return the log weights of chosen points from direct differences."""
@@ -204,16 +198,6 @@ class Posterior:
             gap = squared_distance_gap(x[:, None, :], anchors, others, xp)
             exact[tied] = (gap / sigma[tied]) / (2 * sigma[tied])
         return exact
-
-    def _end_of_group(self, counts, start, d):
-        """Return the end of a run of rows whose offsets fit into the memory."""
-        stop = start + 1
-        while stop < counts.shape[0]:
-            entries = (stop + 1 - start) * int(counts[stop]) * d
-            if entries > self.engine.budget // 16:
-                break
-            stop += 1
-        return stop
 
     def _pieces(self, nearest):
         """Return slices of the chosen points whose offsets fit into the memory."""
@@ -249,3 +233,23 @@ class Posterior:
 
     def _cast(self, array):
         return self.engine.xp.astype(array, self.engine.points.dtype, copy=False)
+
+
+def row_groups(rows, counts, d, budget, xp):
+    """Yield ``(rows, most)``: groups of rows that need about equally many points.
+
+    ``counts`` says how many points each row needs, ``most`` is the largest count of
+    the group; its offsets ``(rows, most, d)`` fit into the memory, or it is one row.
+    """
+    order = xp.argsort(counts)
+    rows, counts = rows[order], counts[order]
+    start = 0
+    while start < rows.shape[0]:
+        stop = start + 1
+        while stop < rows.shape[0]:
+            entries = (stop + 1 - start) * int(counts[stop]) * d
+            if entries > budget // 16:
+                break
+            stop += 1
+        yield rows[start:stop], int(counts[stop - 1])
+        start = stop

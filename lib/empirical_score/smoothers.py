@@ -152,11 +152,16 @@ class LogSmoothedScore(Density):
         self.weights = _shares(weights, len(self.moves))
 
     def _shift(self, x, sigma):
+        xp, count, m = array_namespace(x), len(self.moves), x.shape[0]
+        moved = [move(x) for move in self.moves]
+        places = xp.concat([place for place, _ in moved])
+        levels = xp.concat([sigma] * count)
+        shift = self.base.denoise(places, levels) - places
         total = 0 * x
-        for share, move in zip(self.weights, self.moves, strict=True):
-            places, pullback = move(x)
-            shift = self.base.denoise(places, sigma) - places
-            total = total + float(share) * pullback(shift)
+        for i, (share, (_, pullback)) in enumerate(
+            zip(self.weights, moved, strict=True)
+        ):
+            total = total + float(share) * pullback(shift[i * m : (i + 1) * m])
         return total
 
 

@@ -13,6 +13,8 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.distance import cdist
+from scipy.special import ndtri
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 import empirical_score as es
@@ -20,17 +22,18 @@ import empirical_score as es
 RECORD = Path(__file__).with_suffix(".npz")
 TOYS = "circle_even", "circle", "moons", "roll"
 IMAGES = "digits", "fashion"
-DRAWS = {"digits": 5, "fashion": 3} | dict.fromkeys(TOYS, 8)
+DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 6)
 NETWORK_DRAWS = 3
-DRAWN = 32  # places over which a convolved score averages
+UNCONDITIONAL = [0.0, 0.25, 0.5, 0.75, 1.0]  # temperatures, in units of (d - a) / 2
+DRAWN = 24  # places over which a convolved score averages
 TOY_MEASURES = "copied", "distance", "coverage", "transport"
-IMAGE_MEASURES = "copied", "fidelity", "coverage", "likelihood"
+IMAGE_MEASURES = "copied", "fidelity", "coverage", "likelihood", "energy", "spread"
 
 
 class Toy:
     """A training set on a plane curve, and how to judge samples by the curve."""
 
-    count, levels = 1000, es.geometric_levels(50, 3.0, 0.002, zero=True)
+    count, levels = 600, es.geometric_levels(40, 3.0, 0.002, zero=True)
     radius_share, measures = 0.1, TOY_MEASURES
 
     def __init__(self, name, draw):
@@ -76,16 +79,14 @@ class Toy:
         return edges
 
     def moves(self, width):
-        """Return moves along the curve, and their weights: width is an arc length."""
-        nodes, weights = es.smoothers.hermite_draws(15)
-        angles = width * nodes[:, 0]
+        """Return moves along the curve by evenly spaced quantiles of N(0, width^2)."""
+        angles = width * ndtri((np.arange(DRAWN) + 0.5) / DRAWN)
         if self.name == "moons":
-            return es.smoothers.polar_moves(angles, nearest_moon), weights
+            return es.smoothers.polar_moves(angles, nearest_moon)
         if self.name == "roll":
-            end = 4 * np.pi
             angles = angles / 0.625  # an arc length at the middle of the roll
-            return es.smoothers.polar_moves(angles, pitch=1 / end), weights
-        return es.smoothers.polar_moves(angles), weights
+            return es.smoothers.polar_moves(angles, pitch=1 / (4 * np.pi))
+        return es.smoothers.polar_moves(angles)
 
 
 class Pictures:
@@ -117,7 +118,9 @@ class Pictures:
         Fidelity: median distance of a sample to the nearest held-out image; coverage:
         of a held-out image to the nearest sample; likelihood: nats per pixel of half of
         the held-out images under the kernel density estimate of the samples whose
-        bandwidth suits the other half best, both ways, averaged.
+        bandwidth suits the other half best, both ways, averaged; energy: the energy
+        distance to the held-out images, unbiased; spread: the total variance of the
+        samples over that of the training set.
         """
         copied = es.neighbors.memorized(samples, self.data, self.copy_radius)
         near = es.neighbors.nearest(samples, self.held_out)[0]
@@ -128,7 +131,10 @@ class Pictures:
         second = np.asarray(self.held_out[half : 2 * half], float)
         widths = self.unit / self.data.shape[1] ** 0.5 * np.geomspace(0.5, 3, 25)
         table = np.array(
-            [[law.log_density(part, w).mean() for part in (first, second)] for w in widths]
+            [
+                [law.log_density(part, w).mean() for part in (first, second)]
+                for w in widths
+            ]
         )
         best = np.argmax(table, axis=0)
         likelihood = (table[best[1], 0] + table[best[0], 1]) / 2
@@ -137,6 +143,8 @@ class Pictures:
             np.median(near),
             np.median(back),
             likelihood / self.data.shape[1],
+            energy(samples, self.held_out),
+            np.var(samples, axis=0).sum() / np.var(self.data, axis=0).sum(),
         )
 
 
@@ -150,10 +158,18 @@ def typical_gap(data):
     return float(np.median(es.neighbors.nearest(data, data, 2)[0][:, 1]))
 
 
+def energy(x, y):
+    """The energy distance of two samples, 0 in the mean for samples of one law."""
+    within = [cdist(a, a).sum() / (len(a) * (len(a) - 1)) for a in (x, y)]
+    return 2 * cdist(x, y).mean() - sum(within)
+
+
 def noised(data, sigma, count, rng):
     """Draw from the empirical law at level ``sigma``: training points and noise."""
     noise = rng.standard_normal((count, data.shape[1]))
-    return data[rng.integers(len(data), size=count)] + (sigma * noise).astype(data.dtype)
+    return data[rng.integers(len(data), size=count)] + (sigma * noise).astype(
+        data.dtype
+    )
 
 
 def nearest_moon(x):
@@ -223,9 +239,8 @@ def convolved(task, strength):
 
 def along_curve(task, strength):
     """Log-domain smoothing by a kernel that follows the curve, which must be known."""
-    moves, weights = task.moves(strength * task.unit)
     plain = es.EmpiricalScore(task.data)
-    smooth = es.LogSmoothedScore(plain, moves, weights=weights)
+    smooth = es.LogSmoothedScore(plain, task.moves(strength * task.unit))
     return run(task, es.SwitchedScore(plain, smooth, 2 * task.unit))
 
 
@@ -244,6 +259,31 @@ def barycenters(task, strength):
     level = task.unit if task.name in TOYS else task.unit / 2
     flat = es.TemperedScore(task.data, 1e12, neighbors=strength)
     return run(task, es.SwitchedScore(plain, flat, level))
+
+
+def unconditioned(task, temperature, **options):
+    """The score without a noise level; in the plane with the weight power 0.
+
+    With the usual power 2 the plane would be the degenerate, logarithmic case.
+    """
+    power = 0.0 if task.name in TOYS else 2.0
+    temperature = temperature * max(1.0, (task.data.shape[1] - power) / 2)
+    return es.UnconditionalScore(
+        task.data, weight_power=power, temperature=max(temperature, 1.0), **options
+    )
+
+
+def unconditional(task, strength):
+    """By repeated steps towards the guess of the clean point."""
+    score = unconditioned(task, strength)
+    return es.sample_fixed_point(score.denoise, task.start, 150)
+
+
+def unconditional_corrected(task, strength):
+    """By the reverse SDE with a corrector at half temperature."""
+    score = unconditioned(task, strength)
+    levels = task.levels[:-1]
+    return es.sample_corrected(score, task.start, levels, task.rng, temperature=0.5)
 
 
 def fitted_gaussian(task):
@@ -308,6 +348,8 @@ def strengths(name):
             "ramp_order": (ramp_order, [4, 2, 1, 0.5, 0]),
             "ramp_tree": (ramp_tree, [4, 2, 1, 0.5, 0]),
             "barycenters": (barycenters, [2, 3, 4, 6, 8]),
+            "unconditional": (unconditional, UNCONDITIONAL),
+            "unconditional_corrected": (unconditional_corrected, UNCONDITIONAL),
             "hybrid": (hybrid, [2]),
         }
     return common | {
@@ -319,6 +361,8 @@ def strengths(name):
         "convolved": (convolved, [0.1, 0.15, 0.2, 0.3, 0.5]),
         "ramp_tree": (ramp_tree, [4, 2, 1, 0.5, 0]),
         "barycenters": (barycenters, [2, 3, 5, 10]),
+        "unconditional": (unconditional, UNCONDITIONAL),
+        "unconditional_corrected": (unconditional_corrected, UNCONDITIONAL),
         "hybrid": (hybrid, [0.5]),
     }
 
@@ -340,6 +384,15 @@ def network_row(task, arrays):
                 weights = network.state()
                 arrays |= {f"network_{task.draw}/{k}": v for k, v in weights.items()}
     return [rows[step] for step in steps]
+
+
+def save(name, arrays):
+    """Write the arrays of one problem, and keep what the record has of others."""
+    own = {k: v for k, v in arrays.items() if k.split("/")[0] == name}
+    if name == "moons":
+        own |= {k: v for k, v in arrays.items() if k.startswith("network_")}
+    kept = dict(np.load(RECORD)) if RECORD.exists() else {}
+    np.savez_compressed(RECORD, **(kept | own))
 
 
 def main(names):
@@ -364,7 +417,7 @@ def main(names):
                 rows = np.array(rows)[None]
                 arrays[key] = np.concatenate([done, rows]) if len(done) else rows
                 print(key, draw, np.round(rows[0], 3).tolist(), flush=True)
-                np.savez_compressed(RECORD, **arrays)
+                save(name, arrays)
 
 
 if __name__ == "__main__":
