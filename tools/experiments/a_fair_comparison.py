@@ -24,7 +24,6 @@ TOYS = "circle_even", "circle", "moons", "roll"
 IMAGES = "digits", "fashion"
 DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 6)
 NETWORK_DRAWS = 3
-UNCONDITIONAL = [0.0, 0.25, 0.5, 0.75, 1.0]  # temperatures, in units of (d - a) / 2
 DRAWN = 24  # places over which a convolved score averages
 TOY_MEASURES = "copied", "distance", "coverage", "transport"
 IMAGE_MEASURES = "copied", "fidelity", "coverage", "likelihood", "energy", "spread"
@@ -185,7 +184,7 @@ def nearest_moon(x):
     return np.where(above[:, None], upper, lower)
 
 
-# --- the methods: each takes a problem and one strength and returns samples ------------
+# --- the methods: each takes a problem and one strength, and returns samples ---------
 
 
 def run(task, score):
@@ -261,29 +260,19 @@ def barycenters(task, strength):
     return run(task, es.SwitchedScore(plain, flat, level))
 
 
-def unconditioned(task, temperature, **options):
-    """The score without a noise level; in the plane with the weight power 0.
-
-    With the usual power 2 the plane would be the degenerate, logarithmic case.
-    """
-    power = 0.0 if task.name in TOYS else 2.0
-    temperature = temperature * max(1.0, (task.data.shape[1] - power) / 2)
-    return es.UnconditionalScore(
-        task.data, weight_power=power, temperature=max(temperature, 1.0), **options
-    )
-
-
 def unconditional(task, strength):
-    """By repeated steps towards the guess of the clean point."""
-    score = unconditioned(task, strength)
+    """The score without a noise level, by repeated steps towards its guess.
+
+    In the plane with the weight power a = 0: with the usual power 2 it would be the
+    degenerate, logarithmic case. The strength is the temperature over d - a.
+    """
+    d = task.data.shape[1]
+    power = 0.0 if task.name in TOYS else 2.0
+    temperature = max(1.0, strength * (d - power))
+    score = es.UnconditionalScore(
+        task.data, weight_power=power, temperature=temperature
+    )
     return es.sample_fixed_point(score.denoise, task.start, 150)
-
-
-def unconditional_corrected(task, strength):
-    """By the reverse SDE with a corrector at half temperature."""
-    score = unconditioned(task, strength)
-    levels = task.levels[:-1]
-    return es.sample_corrected(score, task.start, levels, task.rng, temperature=0.5)
 
 
 def fitted_gaussian(task):
@@ -348,8 +337,7 @@ def strengths(name):
             "ramp_order": (ramp_order, [4, 2, 1, 0.5, 0]),
             "ramp_tree": (ramp_tree, [4, 2, 1, 0.5, 0]),
             "barycenters": (barycenters, [2, 3, 4, 6, 8]),
-            "unconditional": (unconditional, UNCONDITIONAL),
-            "unconditional_corrected": (unconditional_corrected, UNCONDITIONAL),
+            "unconditional": (unconditional, [0.5, 0.6, 0.7, 0.8]),
             "hybrid": (hybrid, [2]),
         }
     return common | {
@@ -361,8 +349,7 @@ def strengths(name):
         "convolved": (convolved, [0.1, 0.15, 0.2, 0.3, 0.5]),
         "ramp_tree": (ramp_tree, [4, 2, 1, 0.5, 0]),
         "barycenters": (barycenters, [2, 3, 5, 10]),
-        "unconditional": (unconditional, UNCONDITIONAL),
-        "unconditional_corrected": (unconditional_corrected, UNCONDITIONAL),
+        "unconditional": (unconditional, [0, 0.25, 0.5, 0.75, 0.9]),
         "hybrid": (hybrid, [0.5]),
     }
 
