@@ -1,6 +1,6 @@
 """Run the benchmark of the chapter "A fair comparison" and record its numbers.
 
-    python tools/experiments/a_fair_comparison.py [problem ...]
+    python tools/experiments/a_fair_comparison.py [problem[:draws] ...]
 
 Every way of smoothing, at several strengths, on six training problems and several
 training draws of each: about twenty minutes on one core. What is recorded already is
@@ -388,8 +388,9 @@ def main(names):
     torch.set_num_threads(1)
     arrays = dict(np.load(RECORD)) if RECORD.exists() else {}
     for name in names or (*TOYS, *IMAGES):
+        name, _, most = name.partition(":")
         table = strengths(name)
-        for draw in range(DRAWS[name]):
+        for draw in range(int(most or DRAWS[name])):
             task = None
             for method, (make, values) in [*table.items(), ("network", (None, None))]:
                 key = f"{name}/{method}"
