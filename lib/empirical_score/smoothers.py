@@ -34,6 +34,7 @@ __all__ = [
     "antithetic_draws",
     "hermite_draws",
     "polar_moves",
+    "spiral_draws",
 ]
 
 
@@ -54,8 +55,8 @@ class ConvolvedScore(Density):
     width : positive number or function of ``sigma``, ``(m,)`` to ``(m,)``
         ``tau``, the standard deviation of the perturbations.
     draws : array ``(k, d)``
-        :func:`antithetic_draws`, a Monte Carlo rule, or :func:`hermite_draws`, a
-        quadrature rule.  They are fixed, so the score is a function.
+        :func:`antithetic_draws`, a Monte Carlo rule, or :func:`hermite_draws` or
+        :func:`spiral_draws`.  They are fixed, so the score is a function.
     weights : array ``(k,)``, optional
         Positive numbers; equal by default, and scaled to sum 1.
     memory : int
@@ -202,6 +203,20 @@ def antithetic_draws(count, dimension, rng):
     if as_count(count, "count") % 2:
         raise ValueError(f"count must be even, for pairs z and -z, got {count}")
     half = rng.standard_normal((count // 2, as_count(dimension, "dimension")))
+    return np.concatenate([half, -half])
+
+
+def spiral_draws(count):
+    """Return ``count`` places of the plane spread like a normal law, ``(count, 2)``.
+
+    Radii at even quantiles along a spiral that turns by the golden angle, and their
+    mirror images: on every line their shadows are spread more evenly than random ones.
+    """
+    if as_count(count, "count") % 2:
+        raise ValueError(f"count must be even, for pairs z and -z, got {count}")
+    k = np.arange(count // 2) + 0.5
+    radius, turn = np.sqrt(-2 * np.log1p(-2 * k / count)), np.pi * (5**0.5 - 1) * k
+    half = radius[:, None] * np.stack([np.cos(turn), np.sin(turn)], axis=1)
     return np.concatenate([half, -half])
 
 

@@ -61,6 +61,17 @@ def test_convolution_keeps_linear_scores():
     assert np.allclose(smooth(X, 0.2)[:, 1:], -X[:, 1:] / 0.2**2, rtol=1e-10)
 
 
+def test_spiral_draws():
+    draws = smoothers.spiral_draws(2000)
+    assert draws.shape == (2000, 2) and np.allclose(draws.mean(axis=0), 0)
+    assert np.allclose(np.cov(draws.T), np.eye(2), atol=0.02)
+    for turn in (0.0, 0.7, 2.0):
+        shadow = draws @ [np.cos(turn), np.sin(turn)]
+        grid = np.linspace(-2, 2, 21)
+        share = np.searchsorted(np.sort(shadow), grid) / 2000
+        assert np.max(np.abs(share - ndtr(grid))) < 0.01  # random ones: about 0.02
+
+
 def test_hermite_moments():
     nodes, weights = smoothers.hermite_draws(6, 2)
     assert nodes.shape == (36, 2) and np.isclose(weights.sum(), 1)
@@ -167,6 +178,7 @@ def test_torch_in_torch_out():
             "level must be finite and positive",
         ),
         (lambda: smoothers.antithetic_draws(3, 1, RNG), "count must be even"),
+        (lambda: smoothers.spiral_draws(5), "count must be even"),
         (lambda: smoothers.hermite_draws(0), "order must be a positive integer"),
         (lambda: smoothers.polar_moves([[0.1]]), "angles must be finite numbers"),
         (lambda: smoothers.polar_moves([np.nan]), "angles must be finite numbers"),

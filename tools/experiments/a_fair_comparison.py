@@ -231,8 +231,11 @@ def tempered_2(task, strength):
 
 
 def convolved(task, strength):
-    rng = np.random.default_rng(task.draw)
-    draws = es.smoothers.antithetic_draws(DRAWN, task.data.shape[1], rng)
+    if task.name in TOYS:
+        draws = es.smoothers.spiral_draws(DRAWN)
+    else:
+        rng = np.random.default_rng(task.draw)
+        draws = es.smoothers.antithetic_draws(DRAWN, task.data.shape[1], rng)
     return run(task, es.ConvolvedScore(task.data, strength * task.unit, draws))
 
 
