@@ -296,12 +296,12 @@ def hybrid(task, strength):
 def descend(task, steps):
     """Yield a small network after each step of training on the problem's points."""
     toy = task.name in TOYS
-    width = 64 if toy else {"digits": 256, "fashion": 512}[task.name]
+    wide = {"digits": (256, 256), "fashion": (512, 512)}
     rng = np.random.default_rng([task.draw, 5])
     network = es.Denoiser(
         task.data.shape[1],
         rng,
-        hidden=(width, width),
+        hidden=wide.get(task.name, (96, 96, 96)),
         activation="silu",
         form="edm",
         scale=float(np.std(task.data)),
@@ -314,8 +314,8 @@ def descend(task, steps):
         (low, high),
         rng,
         steps=steps,
-        batch=256,
-        rate=lambda done: 0.001 * (1 + np.cos(np.pi * done)),
+        batch=512 if toy else 256,
+        rate=lambda done: (0.0015 if toy else 0.001) * (1 + np.cos(np.pi * done)),
     ):
         yield record.step, network
 
@@ -360,7 +360,7 @@ def strengths(name):
 def checkpoints(name):
     """Return the numbers of training steps, from few (smooth) to many, reversed."""
     if name in TOYS:
-        return [8000, 2000, 500]
+        return [4000, 1500, 500]
     return {"digits": [12_000, 3000, 800], "fashion": [2000, 700, 250]}[name]
 
 
