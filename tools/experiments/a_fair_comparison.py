@@ -1,15 +1,17 @@
 """Run the benchmark of the chapter "A fair comparison" and record its numbers.
 
-    python tools/experiments/a_fair_comparison.py [problem[:draws] ...]
+    python tools/experiments/a_fair_comparison.py [problem[:draws] ...] [--seconds S]
 
 Every way of smoothing, at several strengths, on six training problems and several
 training draws of each: about twenty minutes on one core. What is recorded already is
-not computed again. The record beside this script (NumPy arrays, no pickle) holds, for
-each ``problem/method``, the measures of every draw and strength, and the weights of
-three small networks; nothing else.
+not computed again, so it can be run in portions of S seconds. The record beside this
+script (NumPy arrays, no pickle) holds, for each ``problem/method``, the measures of
+every draw and strength, and the weights of three small networks; nothing else.
 """
 
+import argparse
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +24,9 @@ import empirical_score as es
 RECORD = Path(__file__).with_suffix(".npz")
 TOYS = "circle_even", "circle", "moons", "roll"
 IMAGES = "digits", "fashion"
-DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 6)
+DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 4)
 NETWORK_DRAWS = 3
-DRAWN = 24  # places over which a convolved score averages
+DRAWN = {True: 24, False: 12}  # places to average over, for toys and for images
 TOY_MEASURES = "copied", "distance", "coverage", "transport"
 IMAGE_MEASURES = "copied", "fidelity", "coverage", "likelihood", "energy", "spread"
 
@@ -79,7 +81,7 @@ class Toy:
 
     def moves(self, width):
         """Return moves along the curve by evenly spaced quantiles of N(0, width^2)."""
-        angles = width * ndtri((np.arange(DRAWN) + 0.5) / DRAWN)
+        angles = width * ndtri((np.arange(DRAWN[True]) + 0.5) / DRAWN[True])
         if self.name == "moons":
             return es.smoothers.polar_moves(angles, nearest_moon)
         if self.name == "roll":
@@ -99,9 +101,9 @@ class Pictures:
             images, train, self.count = es.datasets.digits()[0], 1000, 398
             self.levels = es.geometric_levels(40, 20.0, 0.02, zero=True)
         else:
-            images, _ = es.datasets.fashion_mnist(limit=12_000)
-            train, self.count = 2000, 500
-            self.levels = es.geometric_levels(30, 60.0, 0.03, zero=True)
+            images, _ = es.datasets.fashion_mnist(limit=6000)
+            train, self.count = 1000, 200
+            self.levels = es.geometric_levels(25, 60.0, 0.05, zero=True)
         images = images[rng.permutation(len(images))]
         self.data, rest = images[:train], images[train:]
         self.fresh = rest[: self.count]
@@ -232,10 +234,10 @@ def tempered_2(task, strength):
 
 def convolved(task, strength):
     if task.name in TOYS:
-        draws = es.smoothers.spiral_draws(DRAWN)
+        draws = es.smoothers.spiral_draws(DRAWN[True])
     else:
         rng = np.random.default_rng(task.draw)
-        draws = es.smoothers.antithetic_draws(DRAWN, task.data.shape[1], rng)
+        draws = es.smoothers.antithetic_draws(DRAWN[False], task.data.shape[1], rng)
     return run(task, es.ConvolvedScore(task.data, strength * task.unit, draws))
 
 
@@ -296,7 +298,7 @@ def hybrid(task, strength):
 def descend(task, steps):
     """Yield a small network after each step of training on the problem's points."""
     toy = task.name in TOYS
-    wide = {"digits": (256, 256), "fashion": (512, 512)}
+    wide = {"digits": (256, 256), "fashion": (256, 256)}
     rng = np.random.default_rng([task.draw, 5])
     network = es.Denoiser(
         task.data.shape[1],
@@ -349,7 +351,7 @@ def strengths(name):
         "tempered": (tempered, [4, 16, 64, 256, 1024]),
         "tempered_1": (tempered_1, [0.3, 1, 3, 10]),
         "tempered_2": (tempered_2, [0.1, 0.15, 0.2, 0.25, 0.35]),
-        "convolved": (convolved, [0.1, 0.15, 0.2, 0.3, 0.5]),
+        "convolved": (convolved, [0.15, 0.2, 0.3, 0.4]),
         "ramp_tree": (ramp_tree, [4, 2, 1, 0.5, 0]),
         "barycenters": (barycenters, [2, 3, 5, 10]),
         "unconditional": (unconditional, [0, 0.25, 0.5, 0.75, 0.9]),
@@ -361,7 +363,7 @@ def checkpoints(name):
     """Return the numbers of training steps, from few (smooth) to many, reversed."""
     if name in TOYS:
         return [4000, 1500, 500]
-    return {"digits": [12_000, 3000, 800], "fashion": [2000, 700, 250]}[name]
+    return {"digits": [6000, 2000, 600], "fashion": [1500, 600, 200]}[name]
 
 
 def network_row(task, arrays):
@@ -385,7 +387,7 @@ def save(name, arrays):
     np.savez_compressed(RECORD, **(kept | own))
 
 
-def main(names):
+def main(names, seconds):
     import torch
 
     torch.set_num_threads(1)
@@ -400,6 +402,8 @@ def main(names):
                 done = arrays.get(key, np.empty((0, 0, 0)))
                 if len(done) > draw or (method == "network" and draw >= NETWORK_DRAWS):
                     continue
+                if time.process_time() > seconds:
+                    return
                 task = task or problem(name, draw)
                 if method == "network":
                     rows = network_row(task, arrays)
@@ -412,4 +416,8 @@ def main(names):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("problems", nargs="*")
+    parser.add_argument("--seconds", type=float, default=float("inf"))
+    options = parser.parse_args()
+    main(options.problems, options.seconds)
