@@ -387,6 +387,7 @@ def save(name, arrays):
     if name == "moons":
         own |= {k: v for k, v in arrays.items() if k.startswith("network_")}
     kept = dict(np.load(RECORD)) if RECORD.exists() else {}
+    own = {k: v for k, v in own.items() if len(v) >= len(kept.get(k, ()))}
     part = RECORD.with_suffix(f".{name}.part.npz")
     np.savez_compressed(part, **(kept | own))
     part.replace(RECORD)  # whole at every moment
