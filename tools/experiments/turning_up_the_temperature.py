@@ -5,8 +5,9 @@
 For each curve and each of some draws of a training set: samples of the tempered
 probability-flow ODE at several temperatures, samples of kernel density estimates and
 fresh samples of the curve. The record beside this script holds for each curve an array
-``(draws, settings, 3)``: the memorized share, the mean distance to the curve, and the
-share of the curve that is covered. About ten minutes on one core.
+``(draws, settings, 5)``: the memorized shares at two reaches, the mean distance to the
+curve, and the shares of the curve that are covered, coarsely and finely. Some minutes
+on one core.
 """
 
 import sys
@@ -19,14 +20,15 @@ import empirical_score as es
 from empirical_score import curves, neighbors
 
 RECORD = Path(__file__).with_suffix(".npz")
-DRAWS, SAMPLES, REACH = 16, 600, 0.1
-LEVELS = 100, 3.0, 1e-3
+DRAWS, SAMPLES = 12, 600
+REACHES, COVERS = (0.1, 0.5), (0.1, 0.02)
+COUNT, HIGHEST = 80, 3.0
 SETTINGS = [
     ("fresh", 0.0),
     *[("constant", t) for t in (1.0, 4.0, 16.0, 64.0, 256.0, 1024.0)],
-    *[("g = 1", level) for level in (0.1, 0.3, 1.0, 3.0)],
+    *[("g = 1", level) for level in (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)],
     *[("g = 2", level) for level in (0.05, 0.1, 0.15, 0.2, 0.3)],
-    *[("kernel", level) for level in (0.01, 0.02, 0.05, 0.1)],
+    *[("kernel", level) for level in (0.002, 0.005, 0.01, 0.02, 0.05, 0.1)],
 ]
 
 
@@ -40,8 +42,10 @@ def figure_eight():
     return curves.Curve(arc, closed=True)
 
 
-def trefoil():
-    """The trefoil knot in space, two units wide."""
+def trefoil(dimension=20):
+    """The trefoil knot, two units wide, in a random subspace of many dimensions."""
+    rng = np.random.default_rng(20)
+    frame, _ = np.linalg.qr(rng.standard_normal((dimension, 3)))
 
     def arc(u):
         angle = 2 * np.pi * np.asarray(u)
@@ -50,22 +54,23 @@ def trefoil():
             np.cos(angle) - 2 * np.cos(2 * angle),
             -np.sin(3 * angle),
         ]
-        return np.stack(parts, axis=-1) / 3
+        return np.stack(parts, axis=-1) / 3 @ frame.T
 
     return curves.Curve(arc, closed=True)
 
 
+# The last noise level has to leave less than a tenth of a spacing, in all dimensions.
 CURVES = {
-    "circle, even": (curves.circle(), 24),
-    "circle": (curves.circle(), 24),
-    "moons": (curves.two_moons(), 60),
-    "roll": (curves.swiss_roll(), 80),
-    "eight": (figure_eight(), 60),
-    "trefoil": (trefoil(), 120),
+    "moons": (curves.two_moons(), 60, 1e-3),
+    "eight": (figure_eight(), 60, 1e-3),
+    "trefoil": (trefoil(), 120, 2e-4),
+    "circle, even": (curves.circle(), 24, 1e-3),
+    "circle": (curves.circle(), 24, 1e-3),
+    "roll": (curves.swiss_roll(), 80, 1e-3),
 }
 
 
-def generate(data, kind, value, rng):
+def generate(data, kind, value, rng, last=1e-3):
     """Draw ``SAMPLES`` samples of one setting, ``(SAMPLES, d)``."""
     chosen = data[rng.integers(len(data), size=SAMPLES)]
     z = rng.standard_normal(chosen.shape)
@@ -74,17 +79,18 @@ def generate(data, kind, value, rng):
     powers = {"g = 1": 1, "g = 2": 2}
     if kind in powers:
         value = es.PowerTemperature(value, powers[kind])
-    levels = es.geometric_levels(*LEVELS)
+    levels = es.geometric_levels(COUNT, HIGHEST, last)
     return es.sample_ode(es.TemperedScore(data, value), chosen + levels[0] * z, levels)
 
 
 def measure(name, draw, settings=SETTINGS):
-    """Return the three measures of each setting for one training set, ``(k, 3)``.
+    """Return the five measures of each setting for one training set, ``(k, 5)``.
 
-    A sample counts as memorized within a tenth of the median distance between nearest
-    training points.
+    A sample counts as memorized within a tenth, or a half, of the median distance
+    between nearest training points; a place of the curve is covered within 0.1, or
+    0.02, of a sample.
     """
-    curve, n = CURVES[name]
+    curve, n, last = CURVES[name]
     rng = np.random.default_rng(draw)
     even = name.endswith("even")
     data = es.datasets.circle(n) if even else curve.sample(n, rng)
@@ -95,9 +101,11 @@ def measure(name, draw, settings=SETTINGS):
         if kind == "fresh":
             x = curve.sample(SAMPLES, rng)
         else:
-            x = generate(data, kind, value, rng)
-        share = np.mean(neighbors.memorized(x, data, REACH * spacing))
-        rows.append([share, np.mean(curve.distance(x)), curve.coverage(x, REACH)])
+            x = generate(data, kind, value, rng, last)
+        near = neighbors.nearest(x, data)[0]
+        shares = [np.mean(near < reach * spacing) for reach in REACHES]
+        covered = [curve.coverage(x, radius) for radius in COVERS]
+        rows.append([*shares, np.mean(curve.distance(x)), *covered])
     return np.array(rows)
 
 
@@ -107,7 +115,7 @@ def main():
     for name in CURVES:
         record[name] = np.array([measure(name, draw) for draw in range(DRAWS)])
         print(name, np.round(record[name].mean(axis=0), 3).tolist(), flush=True)
-    np.savez_compressed(RECORD, **record)
+        np.savez_compressed(RECORD, **record)
 
 
 if __name__ == "__main__":
