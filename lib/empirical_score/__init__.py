@@ -7,7 +7,17 @@ datasets, figures.
 ``figures`` (matplotlib) is imported by name.
 """
 
-from . import copy_statistics, copy_tests, curves, datasets, linear, neighbors, relative
+from . import (
+    copy_statistics,
+    copy_tests,
+    curves,
+    datasets,
+    graph_ramp,
+    linear,
+    neighbors,
+    relative,
+    smoothers,
+)
 from .audit_result import Audit
 from .auditing import audit
 from .copying import (
@@ -35,10 +45,12 @@ from .divergences import (
     wasserstein,
 )
 from .empirical import EmpiricalScore
+from .graph_ramp import GraphRampScore
 from .linear import LinearDenoiser
 from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karras_levels
 from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
+from .smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
 from .smoothing import RampScore, TerminalLaw, ramp_loss
 from .targets import NeighborTarget
 from .temperature import PowerTemperature, TemperedScore
@@ -53,19 +65,23 @@ from .variational import (
 
 __all__ = [
     "Audit",
+    "ConvolvedScore",
     "Denoiser",
     "EmpiricalScore",
     "Estimate",
     "Gaussian",
     "GaussianMixture",
+    "GraphRampScore",
     "LeakageBounds",
     "LinearDenoiser",
+    "LogSmoothedScore",
     "NeighborTarget",
     "OrnsteinUhlenbeck",
     "PowerTemperature",
     "RampScore",
     "RelativeDistance",
     "SmoothestScore",
+    "SwitchedScore",
     "TemperedScore",
     "TerminalLaw",
     "UnconditionalScore",
@@ -82,6 +98,7 @@ __all__ = [
     "gaussian_kl",
     "gaussian_wasserstein",
     "geometric_levels",
+    "graph_ramp",
     "hellinger",
     "information_density",
     "karras_levels",
@@ -102,6 +119,7 @@ __all__ = [
     "sample_sde",
     "score_error_constant",
     "score_loss",
+    "smoothers",
     "total_variation",
     "total_variation_1d",
     "train",
