@@ -51,8 +51,9 @@ FRONT = """([title, subtitle, parts]) => {
             link.href = '#document-' + file;
             list.append(make('li', '', link));
         }
+        const page = make('div', 'pdf-part', make('div', 'pdf-title', roman));
         if (numbered && files.length && anchor(files[0]))
-            anchor(files[0]).before(make('div', 'pdf-part', make('div', 'pdf-title', roman)));
+            anchor(files[0]).before(page);
     }
     const first = article.querySelector('section');
     first.classList.add('pdf-intro');

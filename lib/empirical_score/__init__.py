@@ -1,10 +1,11 @@
 """The score of a finite training set, and what a generator driven by it can make.
 
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
-imports torch.  Modules depend only downward: noise, densities, empirical, smoothing,
-variational, samplers, networks, divergences, copying, linear, neighbors, curves,
-datasets, figures.
-``figures`` (matplotlib) is imported by name.
+imports torch.  Modules depend only downward: noise, densities, empirical; the
+smoothed scores (smoothing, temperature, unconditional, smoothers, variational);
+samplers and correctors; targets and networks; divergences, copying, linear, relative;
+neighbors, curves, copy_statistics, copy_tests and the audit on top of them; datasets,
+figures.  ``figures`` (matplotlib) is imported by name.
 """
 
 from . import (
