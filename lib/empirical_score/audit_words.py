@@ -104,7 +104,8 @@ def notes_of(result):
         for s in result["statistics"].values()
         if s.overall_p_value <= settings["level"] / len(result["statistics"])
     ]
-    if closer:
+    copying, _ = verdict_of(result)
+    if closer and copying is not True:
         notes.append(
             "The samples are nearer to the training set overall: of a random pair the "
             f"generated one is the nearer in more than half of the cases "
