@@ -23,8 +23,8 @@ MEMBERS = 5  # networks of each kind in the plane
 LOW, HIGH = 0.01, 3.0
 METHODS = {
     "five": ("informed", "blind", "g2", "exact", "raw"),
-    "seven": ("informed", "blind", "g2", "blind_g1", "raw"),
-    "moons": ("informed", "blind", "g2"),
+    "seven": ("informed", "blind", "g1", "g2", "blind_g1", "raw"),
+    "moons": ("informed", "blind", "g1", "g2"),
 }
 
 
