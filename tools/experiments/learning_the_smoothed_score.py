@@ -257,7 +257,7 @@ def digits():
 def clothes():
     """Forty of Fashion-MNIST's pictures to train on."""
     pictures = datasets.fashion_mnist(limit=3000)[0].astype(float)
-    return Pictures(pictures, 40, 7.0, 2400, (0.05, 20.0))
+    return Pictures(pictures, 40, 7.0, 1600, (0.05, 20.0))
 
 
 def principal(points, count=8):
@@ -354,7 +354,7 @@ def run_images():
 
 
 def run_clothes():
-    run_pictures("clothes", clothes(), ("informed", "blind", "g1", "g2"))
+    run_pictures("clothes", clothes(), ("informed", "g2", "blind", "g1"))
 
 
 def main():
