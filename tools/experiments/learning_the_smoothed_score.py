@@ -237,15 +237,25 @@ class Pictures:
         apart = es.neighbors.nearest(self.others[:1000], x)[0]
         return np.mean(apart <= self.radius)
 
+    def copies(self, x):
+        """Share of samples far nearer to one training picture than to the next."""
+        near = es.neighbors.nearest(x, self.points, 2)[0]
+        return np.mean(near[:, 0] < near[:, 1] / 3)
+
+    def without_grain(self, x):
+        """What of samples lies in the span of the training pictures."""
+        basis = np.linalg.svd(self.points, full_matrices=False)[2]
+        basis = basis[: len(self.points) - 1]  # they are centered
+        return x @ basis.T @ basis
+
     def measure(self, x):
         """Memorized share, distances to the nearest training and the nearest other
         picture, energy distance to the others."""
-        near = es.neighbors.nearest(x, self.points, 2)[0]
-        copies = np.mean(near[:, 0] < near[:, 1] / 3)
+        near = es.neighbors.nearest(x, self.points)[0]
         other = es.neighbors.nearest(x, self.others[:1000])[0]
         rng = np.random.default_rng(0)
         energy, _ = es.energy_test(x, self.others[:300], rng, permutations=19)
-        return copies, np.mean(near[:, 0]), np.mean(other), energy
+        return self.copies(x), np.mean(near), np.mean(other), energy
 
     def error(self, denoiser, level=1.0):
         """Root mean square error of a pixel in denoising fresh pictures."""
@@ -318,10 +328,16 @@ def picture_run(pictures, name):
     errors = [pictures.error(guess) for guess in each(network)]
     found = [(*pictures.measure(s), e) for s, e in zip(x, errors, strict=True)]
     covered = np.array([pictures.covered(samples) for samples in x], "float32")
+    clean = [pictures.copies(pictures.without_grain(samples)) for samples in x]
     near = es.neighbors.nearest(x[0, :8], pictures.points)[1][:, 0]
     shown = np.stack([x[0, :8], pictures.points[near]]) + pictures.mean
     shown = np.clip(np.round(127 * shown), -127, 127).astype("int8")
-    return {"found": np.array(found, "f4"), "covered": covered, "shown": shown}
+    return {
+        "found": np.array(found, "f4"),
+        "covered": covered,
+        "clean": np.array(clean, "f4"),
+        "shown": shown,
+    }
 
 
 def each(network, level=1.0):
@@ -343,6 +359,7 @@ def run_pictures(place, pictures, methods):
         "fresh": np.array(fresh, "f4"),
         "perfect": np.float32(pictures.error(guess)),
         "copies": np.float32(pictures.covered(pictures.points)),
+        "clean": np.float32(pictures.copies(pictures.without_grain(pictures.fresh))),
     }
     keep(f"{place}/base", base)
     for name in methods:
