@@ -83,7 +83,8 @@ def setup():
     """Set the book's style and make figures sharp, small and repeatable PNGs.
 
     Call it once, in a chapter's first cell.  Figures come out at twice their size on
-    the page, in at most 64 colors, with a constant number of pixels.
+    the page, in at most 64 colors (256 for photographs), with a constant number of
+    pixels.
     """
     plt.style.use(STYLE)
     shell = _shell()
@@ -231,9 +232,22 @@ def _small_png(figure):
     figure.savefig(buffer, format="png")
     picture = Image.open(buffer).convert("RGB")
     width = picture.width // 2
-    small = picture.quantize(
-        _COLORS, method=Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE
+    # Median cut needs fewest colors, but its choice of them jumps when a photograph
+    # changes by one in 255, as it does from one processor to the next; an octree's
+    # choice does not.
+    methods = Image.Quantize.MEDIANCUT, Image.Quantize.FASTOCTREE
+    photographs = any(
+        np.ndim(image.get_array()) == 3 for axes in figure.axes for image in axes.images
     )
+    small = picture.quantize(
+        256 if photographs else _COLORS,
+        method=methods[photographs],
+        dither=Image.Dither.NONE,
+    )
+    if photographs:  # an octree's white is a little gray
+        palette = np.reshape(small.getpalette(), (-1, 3))
+        palette[palette.min(axis=1) > 250] = 255
+        small.putpalette(palette.astype(np.uint8).tobytes())
     out = io.BytesIO()
     small.save(out, format="png", optimize=True)
     return out.getvalue(), {"width": width}
