@@ -88,7 +88,8 @@ def one_page(root: Path) -> Path:
     # Jupyter Book's builders share a folder of doctrees; the pages keep theirs.
     folder = root / "_build" / "one-page"
     command = [program, "build", ".", *options, "--path-output", str(folder)]
-    subprocess.run(command, cwd=root, check=True)
+    if subprocess.run(command, cwd=root).returncode:
+        raise SystemExit("no PDF: the one page of all chapters could not be built")
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
     return folder / "_build" / "singlehtml" / f"{toc['root']}.html"
 
