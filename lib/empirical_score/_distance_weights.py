@@ -10,7 +10,8 @@ redone from direct differences, in which nothing cancels.
 import math
 
 from ._arrays import largest, row_blocks
-from ._engine import NEGLIGIBLE, row_groups
+from ._direct import NEGLIGIBLE
+from ._posterior import row_groups
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
 TOLERANCE = {4: 2e-4, 8: 1e-9}
@@ -78,17 +79,18 @@ class DistanceWeights:
                 inner[rows] += xp.sum(chosen * self._gaps(rows, some), axis=1)
             factors[rows[:, None], nearest] = 0.0
         factors = xp.astype(factors, self.x.dtype, copy=False)
-        centered = self.x - engine.center
-        outer = factors @ engine.centered - xp.sum(factors, axis=1)[:, None] * centered
+        start = self.x - engine.origin
+        outer = factors @ engine.base - xp.sum(factors, axis=1)[:, None] * start
         return inner + outer
 
     def _measure(self, temperature):
         xp, engine, d = self.engine.xp, self.engine, self.x.shape[1]
         centered = self._double(self.x - engine.center)
         length = xp.sum(centered**2, axis=1) ** 0.5
-        inner, _ = engine.matrix_log_weights(self.x, xp.ones_like(self.x[:, 0]))
-        squares = length[:, None] ** 2 - 2 * self._double(inner)
-        error = 8 * math.sqrt(d) * engine.eps * (length + engine.radius) ** 2
+        inner = engine.matrix_log_weights(self.x, xp.ones_like(self.x[:, 0]))
+        extra = centered @ self._double(engine.center - engine.origin)
+        squares = length[:, None] ** 2 - 2 * (self._double(inner) - extra[:, None])
+        error = 8 * math.sqrt(d) * engine.eps * (length + engine.reach) ** 2
         needed = self._needed(squares, error[:, None], temperature)
         squares = xp.clip(squares, 0.0, None)
         counts = xp.sum(xp.astype(needed, xp.int64), axis=1)

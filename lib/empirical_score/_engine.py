@@ -1,54 +1,71 @@
-"""The exact softmax over a training set, one block of rows at a time.
+"""Training points prepared for exact softmax averages in bounded memory.
 
 Everything the empirical score needs is an average under the weights
 
     w_j(x) = softmax_j( -|x - y_j|^2 / (2 sigma^2) ).
 
-Each row of ``x`` gets an *anchor* ``a``, its nearest training point, and all log
-weights are measured against it:
-
-    l_j = log w_j - log w_a = (y_j - y_a) . (2 (x - y_a) - (y_j - y_a)) / (2 sigma^2).
-
-A matrix product gives every ``l_j`` with an error of about
-``eps (|x| R + R^2) / sigma^2``, R being the radius of the centered data.  Where that is
-too much (*sharp* rows: little noise, few points that matter) the points that can carry
-weight are found by the same error bound and redone from direct differences, in which
-nothing cancels, and near a Voronoi boundary in twice the precision.  The log weights of
-all points that can matter are therefore right at every noise level; those of points
-whose weight is 0 in floating point keep the error of the matrix product.
+Which code does the sums is a matter of size, and this module decides it.  Where all
+weights of a block of rows fit into the memory, ``_posterior`` holds them; where they do
+not, ``_streaming`` passes over the points once and keeps running sums.
 """
 
 import math
 
 import numpy as np
 
-from ._arrays import array_namespace, largest, row_blocks
-from ._doubled import squared_distance_gap
+from . import _mapped
+from ._arrays import array_namespace, row_blocks
+from ._posterior import Posterior
+from ._streaming import Crowded, Streamed
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
 TOLERANCE = {4: 2e-4, 8: 1e-11}
-# Weights below exp(-NEGLIGIBLE) / n change no digit of an average.
-NEGLIGIBLE = 40.0
+# Weights of a block of rows that are kept; larger problems are streamed.
+KEPT = 2**20
+# Numbers of one block of points: it stays in a processor's last cache.
+POINTS = 2**22
 
 
 class Engine:
     """Training points prepared for exact softmax averages in bounded memory.
 
     ``points`` is ``(n, d)``, NumPy or torch; ``memory`` bounds, in bytes, the
-    temporary arrays of one block (at least one row of n numbers).
+    temporary arrays of one block (at least one row of n numbers where all weights are
+    asked for).
+
+    Attributes
+    ----------
+    center : ``(d,)``, the mean; radius : the largest distance from it
+    base, origin : ``points = base + origin``; the points themselves (and 0), or a
+        centered copy where the mean is so far away that it would cost digits
+    half_squares : ``(n,)``, ``|y_j - center|^2 / 2``
     """
 
     def __init__(self, points, memory):
         xp = self.xp = array_namespace(points)
         self.points = points
-        self.center = xp.mean(points, axis=0)
-        self.centered = points - self.center
-        squares = xp.sum(self.centered**2, axis=1)
+        self.block = max(1, POINTS // points.shape[1])
+        self.center = self._mean()
+        squares = [
+            xp.sum((block - self.center) ** 2, axis=1)
+            for _, block in _mapped.blocks(points, self.block)
+        ]
+        squares = squares[0] if len(squares) == 1 else xp.concat(squares)
         self.half_squares = squares / 2
         self.radius = float(xp.max(squares)) ** 0.5
+        offset = float(xp.sum(self.center**2)) ** 0.5
+        self.mapped = _mapped.is_mapped(points)
+        if offset <= self.radius or self.mapped:
+            self.base, self.origin = points, xp.zeros_like(self.center)
+            self.reach = self.radius + offset
+        else:
+            self.base, self.origin = points - self.center, self.center
+            self.reach = self.radius
         itemsize = np.dtype(str(points.dtype).removeprefix("torch.")).itemsize
+        self.itemsize = itemsize
         self.eps = 2.0 ** {4: -23, 8: -52}[itemsize]
         self.tolerance = TOLERANCE[itemsize]
+        self.memory = memory
         self.budget = memory // 8  # indices and redone points take 8 bytes in any case
 
     def posteriors(self, x, sigma):
@@ -57,199 +74,54 @@ class Engine:
         for rows in row_blocks(x.shape[0], 6 * self.points.shape[0], self.budget):
             yield rows, Posterior(self, x[rows], sigma[rows])
 
+    def averages(self, x, sigma):
+        """Yield ``(rows, average)``, which knows ``mean``, ``shift`` and the log sum.
+
+        The same answers as a :class:`Posterior`, for data of any size.
+        """
+        n = self.points.shape[0]
+        if n * x.shape[0] <= KEPT and not self.mapped:
+            yield from self.posteriors(x, sigma)
+            return
+        for rows in row_blocks(x.shape[0], 1, Streamed.rows(self)):
+            yield from self._streamed(x, sigma, rows)
+
+    def _streamed(self, x, sigma, rows):
+        try:
+            yield rows, Streamed(self, x[rows], sigma[rows])
+        except Crowded:
+            middle = (rows.start + rows.stop) // 2
+            yield from self._streamed(x, sigma, slice(rows.start, middle))
+            yield from self._streamed(x, sigma, slice(middle, rows.stop))
+
     def matrix_log_weights(self, x, sigma):
-        """Return log weights up to a constant per row, ``(m, n)``, and their error."""
-        xp, d = self.xp, self.points.shape[1]
-        centered = x - self.center
-        logits = (centered @ self.centered.T - self.half_squares) / sigma[:, None] ** 2
-        reach = xp.sum(centered**2, axis=1) ** 0.5 * self.radius + self.radius**2
-        error = 4 * math.sqrt(d) * self.eps * reach / sigma**2
-        return logits, error
-
-
-class Posterior:
-    """The law of the training point behind each row of ``x``, ``(m, d)``.
-
-    Attributes
-    ----------
-    logits : ``(m, n)``, log weights relative to each row's anchor
-    log_sum : ``(m,)``, ``log sum_j exp(logits_j)``
-    """
-
-    def __init__(self, engine, x, sigma):
-        xp = engine.xp
-        self.engine, self.x, self.sigma = engine, x, sigma
-        logits, error = engine.matrix_log_weights(x, sigma)
-        self.anchor = xp.argmax(logits, axis=1)
-        every = xp.arange(x.shape[0])
-        self.logits = logits - logits[every, self.anchor][:, None]
-        self.sharp = []
-        self._sharpen(error)
-        self.top = xp.max(self.logits, axis=1)
-        self.log_sum = self.top + xp.log(
-            xp.sum(xp.exp(self.logits - self.top[:, None]), axis=1)
+        """Return log weights up to a constant per row, ``(m, n)``."""
+        return self.scaled(x, sigma) @ self.base.T - self.half_squares / _column(
+            sigma**2
         )
 
-    def log_weights(self):
-        """Return ``log w``, ``(m, n)``."""
-        return self.logits - self.log_sum[:, None]
+    def scaled(self, x, sigma):
+        """Return ``(x - center) / sigma^2``, the left factor of the matrix product."""
+        return (x - self.center) / _column(sigma**2)
 
-    def weights(self):
-        """Return ``w``, ``(m, n)``."""
-        return self.engine.xp.exp(self.log_weights())
+    def error(self, x, sigma):
+        """Return a bound on the error of the matrix product's log weights, ``(m,)``."""
+        d = self.points.shape[1]
+        length = self.xp.sum((x - self.center) ** 2, axis=1) ** 0.5
+        reach = length * self.reach + self.radius**2
+        return 4 * math.sqrt(d) * self.eps * reach / sigma**2
 
-    def log_kernel_sum(self):
-        """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
-        offset = (self.x - self.engine.points[self.anchor]) / self.sigma[:, None]
-        return self.log_sum - self.engine.xp.sum(offset**2, axis=1) / 2
-
-    def entropy(self):
-        """Return ``-sum_j w_j log w_j``, ``(m,)``."""
-        log_weights = self.log_weights()
-        xp = self.engine.xp
-        # exp(-800) is 0: the clip keeps 0 * (-1e18) finite and exact.
-        clipped = xp.clip(log_weights, -800.0, None)
-        return -xp.sum(xp.exp(log_weights) * clipped, axis=1)
-
-    def mean(self):
-        """Return the posterior mean, ``(m, d)``."""
-        out = self.weights() @ self.engine.centered + self.engine.center
-        for rows, nearest in self.sharp:
-            inner, _ = self._mean_from_anchor(rows, nearest)
-            out[rows] = self._cast(self._anchors(rows) + inner)
-        return out
-
-    def shift(self):
-        """Return the posterior mean minus ``x``, ``(m, d)``."""
-        engine = self.engine
-        out = self.weights() @ engine.centered - (self.x - engine.center)
-        for rows, nearest in self.sharp:
-            inner, start = self._mean_from_anchor(rows, nearest)
-            out[rows] = self._cast(inner - start)
-        return out
-
-    def covariance_product(self, v):
-        """Return the posterior covariance times ``v``, ``(m, d)``."""
-        xp, engine = self.engine.xp, self.engine
-        weights, centered = self.weights(), engine.centered
-        mean = weights @ centered
-        along = v @ centered.T - xp.sum(mean * v, axis=1)[:, None]
-        weighted = weights * along
-        out = weighted @ centered - xp.sum(weighted, axis=1)[:, None] * mean
-        for rows, nearest in self.sharp:
-            mean, _ = self._mean_from_anchor(rows, nearest)
-            total = 0.0
-            for offsets, weights in self._around_anchor(rows, nearest):
-                offsets = offsets - mean[:, None, :]
-                along = xp.sum(offsets * self._double(v[rows])[:, None, :], axis=2)
-                total = total + xp.sum((weights * along)[:, :, None] * offsets, axis=1)
-            out[rows] = self._cast(total)
-        return out
-
-    def _sharpen(self, error):
-        """Redo the decisive log weights of the rows whose error is too large."""
-        xp, (n, d) = self.engine.xp, self.engine.points.shape
-        sharp = xp.nonzero(error > self.engine.tolerance)[0]
-        if sharp.shape[0] == 0:
-            return
-        cut = -(math.log(n) + NEGLIGIBLE + 2 * error[sharp])
-        decisive = self.logits[sharp] >= cut[:, None]
-        counts = xp.sum(xp.astype(decisive, xp.int64), axis=1)
-        for rows, most in row_groups(sharp, counts, d, self.engine.budget, xp):
-            nearest = largest(self.logits[rows], most)
-            exact = self._exact_logits(rows, nearest)
-            if bool(xp.any(exact > 1.0)):
-                # The matrix product missed the nearest point by far: move the anchor,
-                # or the digits of large log weights would be lost.
-                best = xp.argmax(exact, axis=1)
-                every = xp.arange(best.shape[0])
-                self.anchor[rows] = nearest[every, best]
-                top = self._cast(exact[every, best])
-                self.logits[rows] = self.logits[rows] - top[:, None]
-                exact = self._exact_logits(rows, nearest)
-            self.logits[rows[:, None], nearest] = self._cast(exact)
-            self.sharp.append((rows, nearest))
-
-    def _exact_logits(self, rows, nearest):
-        """Return the log weights of chosen points from direct differences."""
-        pieces = [
-            self._exact_piece(rows, nearest[:, columns])
-            for columns in self._pieces(nearest)
-        ]
-        return pieces[0] if len(pieces) == 1 else self.engine.xp.concat(pieces, axis=1)
-
-    def _exact_piece(self, rows, nearest):
-        xp = self.engine.xp
-        sigma = self._double(self.sigma[rows])[:, None]
-        offsets, start = self._offsets(rows, nearest)
-        twice = 2 * start[:, None, :]
-        exact = xp.sum(offsets / sigma[:, :, None] * (twice - offsets), axis=2)
-        exact = exact / (2 * sigma)
-        # Near a Voronoi boundary even direct differences cancel: |y_j - y_a| and
-        # |x - y_a| are large against sigma, but their log weights nearly agree.
-        size = xp.sum(xp.abs(offsets) * (xp.abs(twice) + xp.abs(offsets)), axis=2)
-        rounding = 2.0**-50 * size / (2 * sigma**2)
-        lost = (rounding > TOLERANCE[8]) & (xp.abs(exact) < NEGLIGIBLE + rounding)
-        tied = xp.nonzero(xp.any(lost, axis=1))[0]
-        if tied.shape[0]:
-            x, points = self._double(self.x[rows[tied]]), self.engine.points
-            anchors = self._anchors(rows[tied])[:, None, :]
-            others = self._double(points[nearest[tied]])
-            gap = squared_distance_gap(x[:, None, :], anchors, others, xp)
-            exact[tied] = (gap / sigma[tied]) / (2 * sigma[tied])
-        return exact
-
-    def _pieces(self, nearest):
-        """Return slices of the chosen points whose offsets fit into the memory."""
-        (r, k), d = nearest.shape, self.engine.points.shape[1]
-        return row_blocks(k, 16 * r * d, self.engine.budget)
-
-    def _offsets(self, rows, nearest):
-        """Return ``y_j - y_a`` ``(r, k, d)`` and ``x - y_a`` ``(r, d)`` in float64."""
-        anchors = self._anchors(rows)
-        offsets = self._double(self.engine.points[nearest]) - anchors[:, None, :]
-        return offsets, self._double(self.x[rows]) - anchors
-
-    def _anchors(self, rows):
-        return self._double(self.engine.points[self.anchor[rows]])
-
-    def _mean_from_anchor(self, rows, nearest):
-        """Return the posterior mean and ``x``, both minus the anchor, ``(r, d)``."""
-        inner = 0.0
-        for offsets, weights in self._around_anchor(rows, nearest):
-            inner = inner + self.engine.xp.sum(weights[:, :, None] * offsets, axis=1)
-        return inner, self._double(self.x[rows]) - self._anchors(rows)
-
-    def _around_anchor(self, rows, nearest):
-        """Yield offsets ``(r, k, d)`` and weights ``(r, k)``, some points at a time."""
-        log_sum = self._double(self.log_sum[rows])[:, None]
-        for columns in self._pieces(nearest):
-            offsets, _ = self._offsets(rows, nearest[:, columns])
-            logits = self._double(self.logits[rows[:, None], nearest[:, columns]])
-            yield offsets, self.engine.xp.exp(logits - log_sum)
-
-    def _double(self, array):
-        return self.engine.xp.astype(array, self.engine.xp.float64, copy=False)
-
-    def _cast(self, array):
-        return self.engine.xp.astype(array, self.engine.points.dtype, copy=False)
+    def _mean(self):
+        """Return the mean of the points, block by block where they lie in a file."""
+        xp = self.xp
+        if not _mapped.is_mapped(self.points):
+            return xp.mean(self.points, axis=0)
+        total = 0.0
+        for _, block in _mapped.blocks(self.points, self.block):
+            total = total + np.sum(block, axis=0, dtype=np.float64)
+        mean = total / self.points.shape[0]
+        return mean.astype(self.points.dtype)
 
 
-def row_groups(rows, counts, d, budget, xp):
-    """Yield ``(rows, most)``: groups of rows that need about equally many points.
-
-    ``counts`` says how many points each row needs, ``most`` is the largest count of
-    the group; its offsets ``(rows, most, d)`` fit into the memory, or it is one row.
-    """
-    order = xp.argsort(counts)
-    rows, counts = rows[order], counts[order]
-    start = 0
-    while start < rows.shape[0]:
-        stop = start + 1
-        while stop < rows.shape[0]:
-            entries = (stop + 1 - start) * int(counts[stop]) * d
-            if entries > budget // 16:
-                break
-            stop += 1
-        yield rows[start:stop], int(counts[stop - 1])
-        start = stop
+def _column(values):
+    return values[:, None]

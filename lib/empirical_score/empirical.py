@@ -72,7 +72,7 @@ class EmpiricalScore(Density):
 
     def denoise(self, x, sigma):
         """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
-        return self._collect(x, sigma, lambda posterior: posterior.mean())
+        return self._average(x, sigma, lambda average: average.mean())
 
     def log_weights(self, x, sigma):
         """Return ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``, shape ``(m, n)``."""
@@ -89,7 +89,7 @@ class EmpiricalScore(Density):
 
     def log_density(self, x, sigma):
         """Return ``log p_sigma(x)``, the Gaussian kernel density estimate, ``(m,)``."""
-        total = self._collect(x, sigma, lambda posterior: posterior.log_kernel_sum())
+        total = self._average(x, sigma, lambda average: average.log_kernel_sum())
         _, sigma = self._arguments(x, sigma)
         n, d = self.data.shape
         xp = array_namespace(total)
@@ -141,12 +141,20 @@ class EmpiricalScore(Density):
         return y + ratio * (x - y) + end * (1 - ratio) ** 0.5 * noise
 
     def _shift(self, x, sigma):
-        return self._collect(x, sigma, lambda posterior: posterior.shift())
+        return self._average(x, sigma, lambda average: average.shift())
 
     def _collect(self, x, sigma, value):
+        """Return what ``value`` gives of each block's weights."""
         x, sigma = self._arguments(x, sigma)
         engine = self._engine(x)
         blocks = [value(posterior) for _, posterior in engine.posteriors(x, sigma)]
+        return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
+
+    def _average(self, x, sigma, value):
+        """Return what ``value`` gives of each block's averages."""
+        x, sigma = self._arguments(x, sigma)
+        engine = self._engine(x)
+        blocks = [value(average) for _, average in engine.averages(x, sigma)]
         return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
 
     def _arguments(self, x, sigma):

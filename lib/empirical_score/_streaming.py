@@ -1,0 +1,276 @@
+"""One pass over the points with running sums: the softmax average of any data set.
+
+Sums over two parts of the data merge: with the largest log weight ``t``, the sum
+``S = sum_j exp(l_j - t)`` and the vector ``V = sum_j exp(l_j - t) y_j`` of each part,
+
+    t = max(t1, t2),   S = S1 exp(t1 - t) + S2 exp(t2 - t),   V likewise,
+
+and the average is ``V / S`` (the *online softmax* of Milakov & Gimelshein 2018, which
+FlashAttention made famous).  So a block of points is enough at a time.
+
+Rows for which the matrix product is too coarse take another way: the pass only collects
+the points that can carry weight, and these are redone from direct differences.
+"""
+
+import math
+
+from . import _mapped
+from ._arrays import array_namespace, clipped_exp, row_maxima, row_sums
+from ._direct import NEGLIGIBLE, relative_log_weights
+
+# exp(-87) is the smallest normal float32; 8 of float64 are far below any digit.
+FLOOR = {4: -45.0, 8: -700.0}
+# Columns at which the product of float32 is compared with one of float64, and the
+# factor by which its error elsewhere is taken to be larger.
+SAMPLED, MARGIN = 32, 8.0
+
+
+class Streamed:
+    """Averages at a block of rows of ``x``, in memory that does not grow with n.
+
+    It answers as ``_posterior.Posterior`` does: ``mean``, ``shift`` and
+    ``log_kernel_sum``.
+    """
+
+    def __init__(self, engine, x, sigma):
+        xp = engine.xp
+        self.engine, self.x, self.sigma = engine, x, sigma
+        error = product_error(engine, x, sigma)
+        sharp = error > engine.tolerance
+        self.plain, rows = xp.nonzero(~sharp)[0], xp.nonzero(sharp)[0]
+        self.sums = RunningSums(engine, x[self.plain], sigma[self.plain])
+        cut = math.log(engine.points.shape[0]) + NEGLIGIBLE + 2 * error[rows]
+        self.pairs = Pairs(engine, x[rows], sigma[rows], cut)
+        self.sharp = rows
+        for columns, block, half_squares in _blocks(engine, x.shape[0]):
+            if self.plain.shape[0]:
+                self.sums.add(columns, block, half_squares)
+            if rows.shape[0]:
+                self.pairs.offer(columns, block, half_squares)
+        self.pairs.finish()
+
+    @staticmethod
+    def rows(engine):
+        """Return how many rows of ``x`` to take at a time."""
+        entries = _entries(engine)
+        return max(1, min(1024, entries // min(engine.points.shape[0], 1024)))
+
+    def mean(self):
+        """Return the posterior mean, ``(m, d)``."""
+        return self._join(self.sums.mean(), self.pairs.mean())
+
+    def shift(self):
+        """Return the posterior mean minus ``x``, ``(m, d)``."""
+        return self._join(self.sums.mean() - self.sums.x, self.pairs.shift())
+
+    def log_kernel_sum(self):
+        """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
+        return self._join(self.sums.log_kernel_sum(), self.pairs.log_kernel_sum())
+
+    def _join(self, plain, sharp):
+        xp = self.engine.xp
+        if self.sharp.shape[0] == 0:
+            return plain
+        sharp = xp.astype(sharp, self.engine.points.dtype, copy=False)
+        if self.plain.shape[0] == 0:
+            return sharp
+        order = xp.argsort(xp.concat([self.plain, self.sharp]))
+        return xp.concat([plain, sharp])[order]
+
+
+class RunningSums:
+    """Largest log weight, sum of weights and weighted sum of points, row by row."""
+
+    def __init__(self, engine, x, sigma):
+        xp = engine.xp
+        self.engine, self.x, self.sigma = engine, x, sigma
+        self.left = engine.scaled(x, sigma)
+        self.top = xp.zeros_like(sigma) - math.inf
+        self.total, self.vector = xp.zeros_like(sigma), xp.zeros_like(x)
+        self.anchor = xp.zeros_like(sigma, dtype=xp.int64)
+
+    def add(self, columns, block, half_squares):
+        """Take in one block of points."""
+        xp, engine = self.engine.xp, self.engine
+        logits = self.left @ block.T
+        logits -= half_squares / self.sigma[:, None] ** 2
+        nearest = xp.argmax(logits, axis=1)
+        best = logits[xp.arange(nearest.shape[0]), nearest]
+        top = xp.maximum(self.top, best)
+        self.anchor = xp.where(best > self.top, nearest + columns.start, self.anchor)
+        logits -= top[:, None]
+        weights = clipped_exp(logits, FLOOR[engine.itemsize])
+        shrink = xp.exp(self.top - top)
+        self.total = self.total * shrink + xp.sum(weights, axis=1)
+        self.vector = self.vector * shrink[:, None] + weights @ block
+        self.top = top
+
+    def mean(self):
+        """Return the average of the points taken in, ``(m, d)``."""
+        return self.vector / self.total[:, None] + self.engine.origin
+
+    def log_kernel_sum(self):
+        """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
+        xp = self.engine.xp
+        offset = (self.x - self.engine.points[self.anchor]) / self.sigma[:, None]
+        return xp.log(self.total) - xp.sum(offset**2, axis=1) / 2
+
+
+class Pairs:
+    """The points that can carry weight in each row, redone from direct differences.
+
+    ``cut`` ``(m,)``: a point whose log weight out of the matrix product lies by more
+    below the largest one does not count.
+    """
+
+    def __init__(self, engine, x, sigma, cut):
+        xp = engine.xp
+        self.engine, self.cut = engine, cut
+        self.left, self.coarse = engine.scaled(x, sigma), sigma
+        self.x, self.sigma = _double(x, xp), _double(sigma, xp)
+        self.top = xp.zeros_like(sigma) - math.inf
+        self.found, self.size = [], 0
+
+    def offer(self, columns, block, half_squares):
+        """Collect from one block of points those that may count."""
+        xp = self.engine.xp
+        logits = self.left @ block.T
+        logits -= half_squares / self.coarse[:, None] ** 2
+        self.top = xp.maximum(self.top, xp.max(logits, axis=1))
+        rows, places = xp.nonzero(logits >= (self.top - self.cut)[:, None])
+        self.found.append((rows, places + columns.start, logits[rows, places]))
+        self.size += rows.shape[0]
+        if 48 * self.size > self.engine.memory:
+            self._prune()
+
+    def finish(self):
+        """Settle anchors and weights once all blocks were offered."""
+        xp = self.engine.xp
+        if not self.found:
+            self.found = [(xp.astype(self.top, xp.int64),) * 2 + (self.top,)]
+        self._prune()
+        rows, columns, logits = self.found[0]
+        order = xp.argsort(rows, stable=True)
+        self.rows, self.columns = rows[order], columns[order]
+        self._anchor_at(logits[order])
+        exact = self._exact()
+        if bool(xp.any(exact > 0)):
+            # The matrix product missed the nearest point: measure from the true one.
+            self._anchor_at(exact)
+            exact = self._exact()
+        self.weights = xp.exp(exact)
+        count = self.x.shape[0]
+        self.total = row_sums(self.weights, self.rows, count)
+        self.start = self.x - self.anchors
+        inner = 0.0 * self.x
+        for part in self._parts():
+            offsets = self._points(part) - self.anchors[self.rows[part]]
+            weighted = self.weights[part][:, None] * offsets
+            inner = inner + row_sums(weighted, self.rows[part], count)
+        self.inner = inner / self.total[:, None]
+
+    def mean(self):
+        """Return the average of the points, ``(m, d)``, in float64."""
+        return self.anchors + self.inner
+
+    def shift(self):
+        """Return the average minus ``x``, ``(m, d)``, in float64."""
+        return self.inner - self.start
+
+    def log_kernel_sum(self):
+        """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
+        xp = self.engine.xp
+        squares = xp.sum((self.start / self.sigma[:, None]) ** 2, axis=1)
+        return xp.log(self.total) - squares / 2
+
+    def _prune(self):
+        xp = self.engine.xp
+        rows, columns, logits = (xp.concat(part) for part in zip(*self.found))
+        keep = logits >= (self.top - self.cut)[rows]
+        self.found = [(rows[keep], columns[keep], logits[keep])]
+        self.size = self.found[0][0].shape[0]
+        if 48 * self.size > self.engine.memory and self.x.shape[0] > 1:
+            raise Crowded
+
+    def _anchor_at(self, values):
+        """Take as anchor of each row the point with the largest of ``values``."""
+        xp, count = self.engine.xp, self.x.shape[0]
+        best = row_maxima(values, self.rows, count)
+        chosen = xp.nonzero(values == best[self.rows])[0]
+        anchor = xp.zeros_like(self.top, dtype=xp.int64)
+        anchor[self.rows[chosen]] = self.columns[chosen]
+        self.anchors = _double(self.engine.points[anchor], xp)
+
+    def _exact(self):
+        xp, parts = self.engine.xp, []
+        for part in self._parts():
+            rows = self.rows[part]
+            logits = relative_log_weights(
+                self.x[rows],
+                self.anchors[rows],
+                self._points(part)[:, None, :],
+                self.sigma[rows],
+                xp,
+            )
+            parts.append(logits[:, 0])
+        return xp.concat(parts) if parts else self.sigma[:0]
+
+    def _points(self, part):
+        xp = self.engine.xp
+        return _double(self.engine.points[self.columns[part]], xp)
+
+    def _parts(self):
+        """Yield slices of the pairs whose differences fit into the memory."""
+        step = max(1, self.engine.budget // (16 * self.x.shape[1]))
+        for start in range(0, self.rows.shape[0], step):
+            yield slice(start, min(start + step, self.rows.shape[0]))
+
+
+class Crowded(Exception):
+    """Too many points can carry weight: take fewer rows at a time."""
+
+
+def product_error(engine, x, sigma):
+    """Return a bound on the error of the log weights of a matrix product, ``(m,)``.
+
+    The bound for all matrix products is pessimistic by a factor of a hundred.  In
+    float32, where that would cost time, it is replaced by the largest error at some
+    columns, times a margin.
+    """
+    error = engine.error(x, sigma)
+    xp, n = engine.xp, engine.points.shape[0]
+    doubtful = xp.nonzero(error > engine.tolerance)[0]
+    if engine.itemsize == 8 or doubtful.shape[0] == 0:
+        return error
+    step = max(1, n // SAMPLED)
+    x, sigma = x[doubtful], sigma[doubtful]
+    block, half_squares = engine.base[::step], engine.half_squares[::step]
+    coarse = engine.scaled(x, sigma) @ block.T - half_squares / sigma[:, None] ** 2
+    x, sigma, block = (_double(value, xp) for value in (x, sigma, block))
+    center = _double(engine.center, xp)
+    gaps = block + _double(engine.origin, xp) - center
+    squares = xp.sum(gaps**2, axis=1)
+    fine = ((x - center) @ block.T - squares / 2) / sigma[:, None] ** 2
+    off = coarse - fine
+    off = xp.abs(off - xp.mean(off, axis=1)[:, None])
+    seen = MARGIN * xp.max(off, axis=1)
+    error = error + 0 * error  # its own copy
+    seen = xp.astype(seen, error.dtype, copy=False)
+    error[doubtful] = xp.minimum(error[doubtful], seen)
+    return error
+
+
+def _blocks(engine, rows):
+    """Yield the columns, the points and the half squares of each block."""
+    size = max(1, min(engine.block, _entries(engine) // max(1, rows)))
+    for columns, block in _mapped.blocks(engine.base, size):
+        yield columns, block, engine.half_squares[columns]
+
+
+def _entries(engine):
+    """Return how many weights of one block are held: four arrays of them live."""
+    return max(1, engine.budget // 4)
+
+
+def _double(array, xp):
+    return xp.astype(array, xp.float64, copy=False)
