@@ -9,6 +9,7 @@ weights of a block of rows fit into the memory, ``_posterior`` holds them; where
 not, ``_streaming`` passes over the points once and keeps running sums.
 """
 
+import copy
 import math
 
 import numpy as np
@@ -48,7 +49,7 @@ class Engine:
         self.center = self._mean()
         squares = [
             xp.sum((block - self.center) ** 2, axis=1)
-            for _, block in _mapped.blocks(points, self.block)
+            for _, block in self.blocks()
         ]
         squares = squares[0] if len(squares) == 1 else xp.concat(squares)
         self.half_squares = squares / 2
@@ -83,16 +84,31 @@ class Engine:
         if n * x.shape[0] <= KEPT and not self.mapped:
             yield from self.posteriors(x, sigma)
             return
-        for rows in row_blocks(x.shape[0], 1, Streamed.rows(self)):
-            yield from self._streamed(x, sigma, rows)
+        yield from self.streamed(x, sigma)
 
-    def _streamed(self, x, sigma, rows):
-        try:
-            yield rows, Streamed(self, x[rows], sigma[rows])
-        except Crowded:
-            middle = (rows.start + rows.stop) // 2
-            yield from self._streamed(x, sigma, slice(rows.start, middle))
-            yield from self._streamed(x, sigma, slice(middle, rows.stop))
+    def streamed(self, x, sigma):
+        """Yield ``(rows, Streamed)`` over blocks of the rows of ``x``."""
+        todo = list(row_blocks(x.shape[0], 1, Streamed.rows(self)))[::-1]
+        while todo:
+            rows = todo.pop()
+            try:
+                yield rows, Streamed(self, x[rows], sigma[rows])
+            except Crowded:
+                middle = (rows.start + rows.stop) // 2
+                todo += [slice(middle, rows.stop), slice(rows.start, middle)]
+
+    def blocks(self):
+        """Yield the columns and the points of blocks that stay in the cache."""
+        yield from _mapped.blocks(self.points, self.block)
+
+    def subset(self, columns):
+        """Return an engine for some of the points around the same center."""
+        some = copy.copy(self)
+        some.points = self.points[columns]
+        some.base = some.points if self.base is self.points else self.base[columns]
+        some.half_squares = self.half_squares[columns]
+        some.mapped = False
+        return some
 
     def matrix_log_weights(self, x, sigma):
         """Return log weights up to a constant per row, ``(m, n)``."""
@@ -117,7 +133,7 @@ class Engine:
         if not _mapped.is_mapped(self.points):
             return xp.mean(self.points, axis=0)
         total = 0.0
-        for _, block in _mapped.blocks(self.points, self.block):
+        for _, block in self.blocks():
             total = total + np.sum(block, axis=0, dtype=np.float64)
         mean = total / self.points.shape[0]
         return mean.astype(self.points.dtype)

@@ -199,7 +199,7 @@ class Pairs:
         chosen = xp.nonzero(values == best[self.rows])[0]
         anchor = xp.zeros_like(self.top, dtype=xp.int64)
         anchor[self.rows[chosen]] = self.columns[chosen]
-        self.anchors = _double(self.engine.points[anchor], xp)
+        self.anchor, self.anchors = anchor, _double(self.engine.points[anchor], xp)
 
     def _exact(self):
         xp, parts = self.engine.xp, []

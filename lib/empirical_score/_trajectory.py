@@ -1,0 +1,140 @@
+"""The denoiser along one deterministic path, where much need be computed only once.
+
+The probability-flow ODE from ``x_T`` adds nothing but denoised points, so its states are
+``g x_T + u`` with ``u`` in the span of the data: smooth where the data are, which is what
+the bounds of ``_certified`` need, while the noise is all in ``x_T``.  Its products with
+the training points are computed once for the whole path.
+
+Once a single point ``y`` is left in at ``(x, sigma)``, it stays the only one on the rest
+of the path: with ``g_j`` the gap of log weights between ``y`` and ``y_j``, at
+``x' = y + (s / sigma) (x - y) + e`` and level ``s < sigma`` the gap is at least
+
+    (sigma / s) g_j - |e|^2 / (2 s^2 (1 - s / sigma)),
+
+as completing the square in ``|y - y_j|`` shows.  So the denoiser is ``y`` from there on,
+which every step of a solver follows exactly, and no point is looked at again.
+"""
+
+import math
+
+from ._certified import SINGLE, Certificate, Certified, Known
+
+# How much the weight of discarded points may grow through rounding on a locked path.
+GROWTH = 2.0
+# After pruning failed it is tried again at a level lower by this factor.
+PATIENCE = 1.3
+
+
+class Trajectory:
+    """The certified denoiser for rows of ``x`` that all started at ``start``."""
+
+    def __init__(self, engine, axes, start, tolerance):
+        xp = engine.xp
+        self.engine, self.axes, self.tolerance = engine, axes, tolerance
+        self.z = _double(start, xp) - _double(engine.center, xp)
+        self.products = self._multiply()
+        self.largest = _double(xp.max(xp.abs(self.products), axis=1), xp)
+        tail = self.z
+        for directions in axes.directions:
+            directions = _double(directions, xp)
+            tail = tail - (tail @ directions) @ directions.T
+        self.tail = tail / xp.sum(tail**2, axis=1)[:, None]
+        empty = xp.zeros_like(self.products)
+        self.seen = Known(0 * self.z, empty, 0 * self.z[:, 0])
+        self.hope = math.inf
+        self.locked = xp.zeros_like(self.z[:, 0], dtype=xp.int64) - 1
+        self.level = 0 * self.z[:, 0]
+        self.gap, self.mass = 0 * self.z, 0 * self.z[:, 0]
+
+    def evaluate(self, x, sigma):
+        """Return the denoiser, in float64, and its certificate."""
+        xp = self.engine.xp
+        mean, mass = self._follow(x, sigma)
+        error = mass * 2 * self.engine.radius / math.sqrt(x.shape[1])
+        rows = xp.nonzero(self.locked < 0)[0]
+        if rows.shape[0] == 0:
+            return mean, Certificate(error, mass, 0.0)
+        x, sigma = x[rows], sigma[rows]
+        known, factor = self._known(rows, x)
+        level = float(xp.max(sigma))
+        found = Certified(
+            self.engine,
+            self.axes,
+            x,
+            sigma,
+            self.tolerance,
+            known,
+            prune=level < self.hope,
+        )
+        if found.way == "all" and level < self.hope:
+            self.hope = level / PATIENCE
+        if found.products is not None:
+            self._remember(rows, found, known, factor)
+        self._lock(rows, found, x, sigma)
+        mean[rows] = found.mean
+        error[rows], mass[rows] = found.certificate.error, found.certificate.discarded
+        share = found.certificate.share * rows.shape[0] / mean.shape[0]
+        return mean, Certificate(error, mass, share)
+
+    def _known(self, rows, x):
+        """Return what is known of ``x``: a multiple of the start, and what was seen."""
+        xp, seen = self.engine.xp, self.seen
+        every = rows.shape[0] == self.z.shape[0]
+        centered = _double(x, xp) - _double(self.engine.center, xp)
+        factor = xp.sum(centered * self.tail[rows], axis=1)
+        products = self.products if every else self.products[rows]
+        products = xp.astype(factor, xp.float32)[:, None] * products
+        products += seen.products if every else seen.products[rows]
+        part = factor[:, None] * self.z[rows] + seen.part[rows]
+        slack = seen.slack[rows] + 2 * SINGLE * xp.abs(factor) * self.largest[rows]
+        return Known(part, products, slack), factor
+
+    def _remember(self, rows, found, known, factor):
+        """Keep the products of all but the starting point, for the levels to come."""
+        xp = self.engine.xp
+        start = xp.astype(factor, xp.float32)[:, None] * self.products[rows]
+        own = factor[:, None] * self.z[rows]
+        self.seen.part[rows] = known.part - own + found.rest
+        self.seen.products[rows] = found.products - start
+        self.seen.slack[rows] = found.products_slack
+
+    def _lock(self, rows, found, x, sigma):
+        xp = self.engine.xp
+        lone = xp.nonzero(found.lone >= 0)[0]
+        if lone.shape[0] == 0:
+            return
+        where = rows[lone]
+        self.locked[where] = found.lone[lone]
+        self.level[where] = _double(sigma[lone], xp)
+        self.gap[where] = _double(x[lone], xp) - found.mean[lone]
+        self.mass[where] = found.certificate.discarded[lone]
+
+    def _follow(self, x, sigma):
+        """Return point and mass of the locked rows; let go of those that strayed."""
+        xp = self.engine.xp
+        mean, mass = 0 * self.z, 0 * self.mass
+        rows = xp.nonzero(self.locked >= 0)[0]
+        if rows.shape[0] == 0:
+            return mean, mass
+        points = _double(self.engine.points[self.locked[rows]], xp)
+        share = _double(sigma[rows], xp) / self.level[rows]
+        away = _double(x[rows], xp) - points - share[:, None] * self.gap[rows]
+        strayed = xp.sum(away**2, axis=1) / _double(sigma[rows], xp) ** 2 / 2
+        room = xp.clip(1 - share, 0.0, None)
+        good = strayed <= math.log(GROWTH) * room
+        self.locked[rows[~good]] = -1
+        kept = rows[good]
+        mean[kept], mass[kept] = points[good], GROWTH * self.mass[kept]
+        return mean, mass
+
+    def _multiply(self):
+        """Return ``<z, y_j - c>``, ``(m, n)``, in float32, summed in float64."""
+        xp, engine, parts = self.engine.xp, self.engine, []
+        for _, block in engine.blocks():
+            gaps = _double(block, xp) - _double(engine.center, xp)
+            parts.append(xp.astype(self.z @ gaps.T, xp.float32))
+        return xp.concat(parts, axis=1)
+
+
+def _double(array, xp):
+    return xp.astype(array, xp.float64, copy=False)
