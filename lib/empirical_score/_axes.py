@@ -6,9 +6,9 @@ with coordinates ``h`` and a rest of length ``t`` the Cauchy-Schwarz inequality 
 
     | <u, y_j> - <h, h_j> | <= t t_j,
 
-one matrix product in k columns in place of d; and the rests of a weighted sum of points
-are at most ``|w| s``, ``s`` being the largest singular value of all rests together.  The
-axes are those along which the data vary most, so that the rests are short.
+one matrix product in k columns in place of d; and the rests of a weighted sum of
+points add up to at most ``|w| s``, ``s`` being the largest singular value of all rests
+together.  The axes are those along which the data vary most: the rests are short.
 """
 
 import math

@@ -8,7 +8,7 @@ axes (``_axes``) the log weights are bounded from both sides,
 
 Two facts then replace products that are never computed.
 
-1. *Sandwich.*  With weights ``v_j`` out of the ``a_j`` and ``d_j = t t_j / sigma^2`` the
+1. *Sandwich.*  With weights ``v_j`` out of the ``a_j``, ``d_j = t t_j / sigma^2``, the
    true ones are at most ``v_j exp(d_j + b)``, ``b = log sum_j v_j exp(d_j)``, and at
    least ``v_j exp(-d_j - b)``.  So the denoiser moves by at most the root of
    ``sum_j v_j (exp(d_j + b) - 1)^2`` times the standard deviation of ``v``.
@@ -22,7 +22,8 @@ Where neither closes, the products with all points are computed after all.
 import math
 from typing import NamedTuple
 
-from ._streaming import MARGIN, SAMPLED, Pairs
+from ._engine import MARGIN
+from ._streaming import Pairs
 
 SINGLE = 2.0**-23  # rounding of float32: it is in every bound
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
@@ -158,7 +159,7 @@ class Certified:
         slope, own = tail / self.noise, self.slack / self.noise
         first = slope * moments[:, 2] + own
         second = slope**2 * moments[:, 3] + 2 * slope * own * moments[:, 2] + own**2
-        most = slope * float(xp.max(rests)) + own
+        most = xp.clip(slope * float(xp.max(rests)) + own, 1e-300, None)
         growth = xp.expm1(2 * most) / (2 * most)
         shift = growth * first
         factor = growth * xp.sqrt(second + 2 * shift * first + shift**2)
@@ -201,9 +202,11 @@ class Certified:
             rests = self._left(axes.rests[panel])
             spread = xp.astype(self.tails[panel], xp.float32)[:, None] * rests
             upper = self.scores + spread
-            floor = self._exact(xp.argmax(upper, axis=1))
+            best = xp.argmax(upper, axis=1)
+            floor = self._exact(best)
             floor = floor - self.slack - self.cut * self.noise
             self.alive = upper >= xp.astype(floor, xp.float32)[:, None]
+            self.alive[xp.arange(best.shape[0]), best] = True
             some = xp.any(self.alive, axis=0)
             left = int(xp.sum(xp.astype(some, xp.int64)))
             if left < 0.9 * some.shape[0]:
@@ -263,7 +266,7 @@ class Certified:
     def _product_error(self):
         """Return the error of the products, seen at some points, with a margin."""
         xp, engine = self.engine.xp, self.engine
-        some = slice(None, None, max(1, engine.points.shape[0] // SAMPLED))
+        some = engine.sampled()
         center = _double(engine.center, xp)
         gaps = _double(engine.points[some], xp) - center
         exact = (_double(self.x, xp) - center) @ gaps.T

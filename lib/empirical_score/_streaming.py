@@ -15,14 +15,11 @@ the points that can carry weight, and these are redone from direct differences.
 import math
 
 from . import _mapped
-from ._arrays import array_namespace, clipped_exp, row_maxima, row_sums
+from ._arrays import clipped_exp, row_maxima, row_sums
 from ._direct import NEGLIGIBLE, relative_log_weights
 
 # exp(-87) is the smallest normal float32; 8 of float64 are far below any digit.
 FLOOR = {4: -45.0, 8: -700.0}
-# Columns at which the product of float32 is compared with one of float64, and the
-# factor by which its error elsewhere is taken to be larger.
-SAMPLED, MARGIN = 32, 8.0
 
 
 class Streamed:
@@ -35,7 +32,7 @@ class Streamed:
     def __init__(self, engine, x, sigma):
         xp = engine.xp
         self.engine, self.x, self.sigma = engine, x, sigma
-        error = product_error(engine, x, sigma)
+        error = engine.error(x, sigma)
         sharp = error > engine.tolerance
         self.plain, rows = xp.nonzero(~sharp)[0], xp.nonzero(sharp)[0]
         self.sums = RunningSums(engine, x[self.plain], sigma[self.plain])
@@ -185,7 +182,9 @@ class Pairs:
 
     def _prune(self):
         xp = self.engine.xp
-        rows, columns, logits = (xp.concat(part) for part in zip(*self.found))
+        rows, columns, logits = (
+            xp.concat(part) for part in zip(*self.found, strict=True)
+        )
         keep = logits >= (self.top - self.cut)[rows]
         self.found = [(rows[keep], columns[keep], logits[keep])]
         self.size = self.found[0][0].shape[0]
@@ -228,36 +227,6 @@ class Pairs:
 
 class Crowded(Exception):
     """Too many points can carry weight: take fewer rows at a time."""
-
-
-def product_error(engine, x, sigma):
-    """Return a bound on the error of the log weights of a matrix product, ``(m,)``.
-
-    The bound for all matrix products is pessimistic by a factor of a hundred.  In
-    float32, where that would cost time, it is replaced by the largest error at some
-    columns, times a margin.
-    """
-    error = engine.error(x, sigma)
-    xp, n = engine.xp, engine.points.shape[0]
-    doubtful = xp.nonzero(error > engine.tolerance)[0]
-    if engine.itemsize == 8 or doubtful.shape[0] == 0:
-        return error
-    step = max(1, n // SAMPLED)
-    x, sigma = x[doubtful], sigma[doubtful]
-    block, half_squares = engine.base[::step], engine.half_squares[::step]
-    coarse = engine.scaled(x, sigma) @ block.T - half_squares / sigma[:, None] ** 2
-    x, sigma, block = (_double(value, xp) for value in (x, sigma, block))
-    center = _double(engine.center, xp)
-    gaps = block + _double(engine.origin, xp) - center
-    squares = xp.sum(gaps**2, axis=1)
-    fine = ((x - center) @ block.T - squares / 2) / sigma[:, None] ** 2
-    off = coarse - fine
-    off = xp.abs(off - xp.mean(off, axis=1)[:, None])
-    seen = MARGIN * xp.max(off, axis=1)
-    error = error + 0 * error  # its own copy
-    seen = xp.astype(seen, error.dtype, copy=False)
-    error[doubtful] = xp.minimum(error[doubtful], seen)
-    return error
 
 
 def _blocks(engine, rows):

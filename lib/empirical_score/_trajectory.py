@@ -1,18 +1,19 @@
-"""The denoiser along one deterministic path, where much need be computed only once.
+"""The denoiser along deterministic paths, where much need be computed only once.
 
-The probability-flow ODE from ``x_T`` adds nothing but denoised points, so its states are
-``g x_T + u`` with ``u`` in the span of the data: smooth where the data are, which is what
-the bounds of ``_certified`` need, while the noise is all in ``x_T``.  Its products with
-the training points are computed once for the whole path.
+The probability-flow ODE from ``x_T`` adds nothing but denoised points, so its states
+are ``g x_T + u`` with ``u`` in the span of the data: smooth where the data are, which
+is what the bounds of ``_certified`` need, while the noise is all in ``x_T``.  The
+products of ``x_T`` with the training points are computed once for the whole path; those
+of ``u`` are kept from the last level at which they were needed.
 
-Once a single point ``y`` is left in at ``(x, sigma)``, it stays the only one on the rest
-of the path: with ``g_j`` the gap of log weights between ``y`` and ``y_j``, at
+Once a single point ``y`` is left in at ``(x, sigma)``, it stays the only one on the
+rest of the path: with ``g_j`` the gap of log weights between ``y`` and ``y_j``, at
 ``x' = y + (s / sigma) (x - y) + e`` and level ``s < sigma`` the gap is at least
 
     (sigma / s) g_j - |e|^2 / (2 s^2 (1 - s / sigma)),
 
-as completing the square in ``|y - y_j|`` shows.  So the denoiser is ``y`` from there on,
-which every step of a solver follows exactly, and no point is looked at again.
+as completing the square in ``|y - y_j|`` shows.  So the denoiser is ``y`` from there
+on, every step of a solver follows that exactly, and no point is looked at again.
 """
 
 import math

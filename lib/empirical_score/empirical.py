@@ -22,6 +22,7 @@ from ._arrays import (
     normal,
     uniform,
 )
+from ._certifier import Certifier
 from ._engine import Engine
 from .densities import Density, check_end_level
 
@@ -42,6 +43,10 @@ class EmpiricalScore(Density):
         Bound, in bytes, on the temporary arrays of one block of rows.  By default
         small enough for a processor's cache in low dimension, where passes over the
         weights cost most, and 128 MiB in high, where the matrix product does.
+    tolerance : float, optional
+        Denoiser and score may leave out what certainly changes the denoiser by at most
+        this much, root mean square a coordinate, in units of the data; see
+        :meth:`certified`.  By default all points are summed.
 
     In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``;
     the result has the kind and device of ``x`` and the precision of ``data``.
@@ -58,21 +63,52 @@ class EmpiricalScore(Density):
     Section 3 of Li, Chen & Li (2024).
     """
 
-    def __init__(self, data, *, memory=None):
+    def __init__(self, data, *, memory=None, tolerance=None):
         self.data = as_points(data, "data")
         self.dimension = self.data.shape[1]
         if memory is None:
             memory = 2**23 if self.dimension <= LOW_DIMENSION else 2**27
         self.memory = int(as_positive_number(memory, "memory"))
-        self._engines = {}
+        if tolerance is not None:
+            tolerance = as_positive_number(tolerance, "tolerance")
+        self.tolerance = tolerance
+        self._engines, self._certifiers = {}, {}
 
     def __getstate__(self):
         """Copy and pickle the data, not the engines made from them."""
-        return {**self.__dict__, "_engines": {}}
+        return {**self.__dict__, "_engines": {}, "_certifiers": {}}
 
     def denoise(self, x, sigma):
         """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
+        if self.tolerance is not None:
+            return self.certified(x, sigma)[0]
         return self._average(x, sigma, lambda average: average.mean())
+
+    def certified(self, x, sigma):
+        """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
+
+        The second value has the bounds ``error`` ``(m,)``, on the root mean square
+        deviation a coordinate from the denoiser over all points, and ``discarded``
+        ``(m,)``, on the weight of the points left out; and ``share``, the work done as
+        a share of that over all points.  Rounding of float32 products is taken as eight
+        times the largest seen at 32 points.  Raises ``ValueError`` without a tolerance.
+        """
+        x, sigma = self._arguments(x, sigma)
+        mean, certificate = self._certifier(x).evaluate(x, sigma)
+        xp = array_namespace(x)
+        return xp.astype(mean, x.dtype, copy=False), certificate
+
+    def starting_from(self, x):
+        """Return this score for use along deterministic paths that start at ``x``.
+
+        With a tolerance, what all states of a path share is computed once; the samplers
+        ask for it by themselves.  Without one, the score itself.
+        """
+        if self.tolerance is None:
+            return self
+        x, _ = self._arguments(x, 1.0)
+        trajectory = self._certifier(x).trajectory(x)
+        return self if trajectory is None else PathScore(self, trajectory)
 
     def log_weights(self, x, sigma):
         """Return ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``, shape ``(m, n)``."""
@@ -141,6 +177,9 @@ class EmpiricalScore(Density):
         return y + ratio * (x - y) + end * (1 - ratio) ** 0.5 * noise
 
     def _shift(self, x, sigma):
+        if self.tolerance is not None:
+            mean, _ = self._certifier(x).evaluate(x, sigma)
+            return _minus(mean, x)
         return self._average(x, sigma, lambda average: average.shift())
 
     def _collect(self, x, sigma, value):
@@ -163,9 +202,65 @@ class EmpiricalScore(Density):
         dtype = xp.float32 if str(self.data.dtype).endswith("float32") else xp.float64
         return xp.astype(x, dtype, copy=False), xp.astype(sigma, dtype, copy=False)
 
+    def _certifier(self, x):
+        if self.tolerance is None:
+            raise ValueError(
+                "tolerance must be given to EmpiricalScore for a certified denoiser"
+            )
+        engine, key = self._engine(x), _kind(x)
+        if key not in self._certifiers:
+            self._certifiers[key] = Certifier(engine, self.tolerance)
+        return self._certifiers[key]
+
     def _engine(self, x):
         """Return the engine for the kind and device of ``x``, made once for each."""
-        key = (array_namespace(x).__name__, str(getattr(x, "device", "cpu")))
+        key = _kind(x)
         if key not in self._engines:
             self._engines[key] = Engine(like(self.data, x), self.memory)
         return self._engines[key]
+
+
+class PathScore(Density):
+    """An empirical score to a tolerance, for the states of deterministic paths.
+
+    ``certificates`` holds one certificate for each evaluation, in order.
+    """
+
+    def __init__(self, law, trajectory):
+        self._law, self._trajectory = law, trajectory
+        self.dimension, self.certificates = law.dimension, []
+
+    def denoise(self, x, sigma):
+        """Return the posterior mean to the tolerance, ``(m, d)``."""
+        x, sigma = self._arguments(x, sigma)
+        return array_namespace(x).astype(self._mean(x, sigma), x.dtype, copy=False)
+
+    def log_density(self, x, sigma):
+        """Return ``log p_sigma(x)``, ``(m,)``, over all points."""
+        return self._law.log_density(x, sigma)
+
+    def _shift(self, x, sigma):
+        return _minus(self._mean(x, sigma), x)
+
+    def _mean(self, x, sigma):
+        if x.shape[0] != self._trajectory.z.shape[0]:
+            raise ValueError(
+                f"x must have one row for each of the {self._trajectory.z.shape[0]} "
+                f"starting points, got {x.shape[0]}"
+            )
+        mean, certificate = self._trajectory.evaluate(x, sigma)
+        self.certificates.append(certificate)
+        return mean
+
+    def _arguments(self, x, sigma):
+        return self._law._arguments(x, sigma)
+
+
+def _kind(x):
+    return array_namespace(x).__name__, str(getattr(x, "device", "cpu"))
+
+
+def _minus(mean, x):
+    xp = array_namespace(x)
+    gap = mean - xp.astype(x, xp.float64, copy=False)
+    return xp.astype(gap, x.dtype, copy=False)

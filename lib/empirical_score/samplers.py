@@ -49,6 +49,12 @@ def sample_ode(
     if method not in ("euler", "heun"):
         raise ValueError(f"method must be 'euler' or 'heun', got {method!r}")
 
+    prepare = getattr(score, "starting_from", None)
+    if prepare is not None:
+        # What all states of a deterministic path share is computed once.
+        start = as_points(x, "x")
+        score = prepare(process.to_noise_level(start, float(levels[0]))[0])
+
     def velocity(x, t):
         slope = process.score(score, x, t)
         return process.drift(x, t) - process.squared_diffusion(t) / 2 * slope

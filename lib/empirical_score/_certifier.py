@@ -1,0 +1,75 @@
+"""Which certified way is taken, and when none pays.
+
+Low dimension has its boxes (``_boxes``), high dimension its principal axes
+(``_certified``), a deterministic path its memory (``_trajectory``).  Where the last
+attempt came down to summing all points, the next one is made only at a clearly lower
+noise level, so that trying costs next to nothing.
+"""
+
+import math
+
+from ._arrays import row_blocks
+from ._axes import Axes
+from ._boxes import HIGHEST, Boxes
+from ._certified import Certificate, Certified
+from ._trajectory import PATIENCE, Trajectory
+
+# Rows whose noise levels differ by no more than this factor are taken together.
+ALIKE = 1.25
+
+
+class Certifier:
+    """The denoiser of one training set to one tolerance, however it is asked for."""
+
+    def __init__(self, engine, tolerance):
+        self.engine, self.tolerance = engine, tolerance
+        low = engine.points.shape[1] <= HIGHEST
+        self.index = Boxes(engine) if low else Axes(engine)
+        self.low, self.hope = low, math.inf
+
+    def evaluate(self, x, sigma):
+        """Return the denoiser, in float64, and its :class:`Certificate`."""
+        if self.low:
+            return self.index.evaluate(x, sigma, self.tolerance)
+        xp = self.engine.xp
+        mean = xp.zeros_like(x, dtype=xp.float64)
+        error, mass = 0 * mean[:, 0], 0 * mean[:, 0]
+        done = 0.0
+        for rows in self._groups(sigma):
+            found = self._certified(x[rows], sigma[rows])
+            mean[rows] = found[0]
+            error[rows], mass[rows] = found[1].error, found[1].discarded
+            done += found[1].share * rows.shape[0]
+        return mean, Certificate(error, mass, done / x.shape[0])
+
+    def trajectory(self, start):
+        """Return the :class:`Trajectory` from ``start``, or None if it is no help."""
+        n, m = self.engine.points.shape[0], start.shape[0]
+        if self.low or 4 * m * n > 4 * self.engine.memory:
+            return None
+        return Trajectory(self.engine, self.index, start, self.tolerance)
+
+    def _certified(self, x, sigma):
+        xp, level = self.engine.xp, float(self.engine.xp.max(sigma))
+        if level >= self.hope:
+            parts = [part.mean() for _, part in self.engine.streamed(x, sigma)]
+            mean = xp.astype(xp.concat(parts), xp.float64, copy=False)
+            rounding = 8 * self.engine.eps * self.engine.reach + 0 * mean[:, 0]
+            return mean, Certificate(rounding / x.shape[1] ** 0.5, 0 * rounding, 1.0)
+        found = Certified(self.engine, self.index, x, sigma, self.tolerance)
+        if found.way == "all":
+            self.hope = level / PATIENCE
+        return found.mean, found.certificate
+
+    def _groups(self, sigma):
+        """Yield row numbers of like noise levels, as many as fit into the memory."""
+        xp, n = self.engine.xp, self.engine.points.shape[0]
+        order = xp.argsort(sigma)
+        levels = [float(level) for level in sigma[order]]
+        start = 0
+        for stop in range(1, len(levels) + 1):
+            if stop < len(levels) and levels[stop] <= ALIKE * levels[start]:
+                continue
+            for part in row_blocks(stop - start, 3 * n, self.engine.budget):
+                yield order[start + part.start : start + part.stop]
+            start = stop

@@ -1,0 +1,244 @@
+"""The denoiser to a tolerance: its certificate against sums over all points."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+import empirical_score as es
+from empirical_score import EmpiricalScore
+from empirical_score._axes import Axes
+from empirical_score._boxes import Boxes, corners, halved
+from empirical_score._certified import Certified
+from empirical_score._engine import Engine
+from empirical_score._trajectory import Trajectory
+
+LEVELS = np.geomspace(30.0, 0.01, 12)
+
+
+def smooth_set(n, d, rng, kind=np.float64):
+    """Points whose variance falls from axis to axis, in turned coordinates, clustered.
+
+    Like images: a few directions carry most of the spread.
+    """
+    scales = 3.0 / np.arange(1, d + 1)  # as in images
+    centers = scales * rng.standard_normal((8, d))
+    points = centers[rng.integers(8, size=n)] + 0.3 * scales * rng.standard_normal(
+        (n, d)
+    )
+    turn = stats.ortho_group.rvs(d, random_state=rng) if d > 1 else np.eye(1)
+    return (points @ turn + 0.5).astype(kind)
+
+
+def deviation(law, data, x, sigma):
+    """Root mean square deviation a coordinate from the sum over all points, by row."""
+    exact = EmpiricalScore(np.asarray(data, np.float64))
+    exact = exact.denoise(np.asarray(x, np.float64), np.asarray(sigma, np.float64))
+    found, certificate = law.certified(x, sigma)
+    return np.sqrt(np.mean((np.asarray(found) - exact) ** 2, axis=1)), certificate
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+@pytest.mark.parametrize("d", [1, 2, 3, 40, 128])
+@pytest.mark.parametrize("tolerance", [1e-1, 1e-3, 1e-6])
+def test_the_error_is_below_its_certificate_and_that_below_the_tolerance(
+    d, kind, tolerance
+):
+    rng = np.random.default_rng(d)
+    data = smooth_set(3000, d, rng, kind)
+    law = EmpiricalScore(data, tolerance=tolerance)
+    for sigma in LEVELS:
+        x = (data[:20] + sigma * rng.standard_normal((20, d))).astype(kind)
+        error, certificate = deviation(law, data, x, sigma)
+        rounding = 2e-5 if kind is np.float32 else 1e-12
+        assert np.all(error <= certificate.error + 1e-14), sigma
+        assert np.all(certificate.error <= max(tolerance, rounding)), sigma
+
+
+def test_low_noise_costs_little_and_high_noise_no_more_than_all():
+    rng = np.random.default_rng(0)
+    for d, n, m in ((2, 40_000, 512), (128, 4_000, 16)):
+        data = smooth_set(n, d, rng)
+        law = EmpiricalScore(data, tolerance=1e-3)
+        x = data[:m] + 0.01 * rng.standard_normal((m, d))
+        assert law.certified(x, 0.01)[1].share < 0.1
+        x = data[:m] + 30 * rng.standard_normal((m, d))
+        assert law.certified(x, 30.0)[1].share < 1.3
+        assert law.certified(x, 30.0)[1].share <= 1.0
+
+
+def test_rows_at_many_noise_levels_are_certified_together():
+    rng = np.random.default_rng(1)
+    data = smooth_set(2000, 60, rng)
+    sigma = rng.permutation(np.geomspace(20, 0.02, 40))
+    x = data[:40] + sigma[:, None] * rng.standard_normal((40, 60))
+    law = EmpiricalScore(data, tolerance=1e-3)
+    error, certificate = deviation(law, data, x, sigma)
+    assert np.all(error <= certificate.error)
+    assert np.all(certificate.error <= 1e-3)
+    exact = (law.denoise(x, sigma) - x) / sigma[:, None] ** 2
+    np.testing.assert_allclose(law(x, sigma), exact, rtol=1e-9, atol=1e-9)
+
+
+def test_a_bound_that_is_too_small_is_seen(monkeypatch):
+    """Were the rests forgotten, errors would exceed their certificates."""
+    rng = np.random.default_rng(2)
+    data = smooth_set(3000, 64, rng)
+    law = EmpiricalScore(data, tolerance=1e-3)
+    x = data[:16] + 0.5 * rng.standard_normal((16, 64))
+    index = law._certifier(x).index
+    index.rests = [0 * rests for rests in index.rests]
+    index.norms = [0.0 for _ in index.norms]
+    broken = False
+    for sigma in LEVELS:
+        x = data[:16] + sigma * rng.standard_normal((16, 64))
+        error, certificate = deviation(law, data, x, sigma)
+        broken |= bool(np.any(error > certificate.error))
+    assert broken
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_a_path_is_certified_at_every_step_and_ends_on_the_same_points(kind):
+    rng = np.random.default_rng(3)
+    data = smooth_set(3000, 64, rng, kind)
+    levels = es.karras_levels(30, 20.0, 0.01)
+    start = (20 * rng.standard_normal((12, 64))).astype(kind)
+    law = EmpiricalScore(data, tolerance=1e-3)
+    path = law.starting_from(start)
+    exact = EmpiricalScore(data.astype(np.float64))
+    gaps = []
+
+    def score(x, sigma):
+        found, wanted = path.denoise(x, sigma), exact.denoise(x, float(sigma))
+        gap = np.sqrt(np.mean((found - wanted) ** 2, axis=1))
+        gaps.append(np.max(gap - path.certificates[-1].error))
+        return (found - x) / np.asarray(sigma, kind) ** 2
+
+    found = es.sample_ode(score, start, levels)
+    assert max(gaps) <= 1e-14
+    assert all(np.all(c.error <= 1e-3 * 1.0001) for c in path.certificates)
+    wanted = es.sample_ode(exact, start.astype(np.float64), levels)
+    same = [np.argmin(((y - data) ** 2).sum(1)) for y in found]
+    true = [np.argmin(((y - data) ** 2).sum(1)) for y in wanted]
+    assert same == true
+    assert path.certificates[-1].share == 0  # every path is locked on its point
+
+
+def test_samplers_use_the_path_by_themselves():
+    rng = np.random.default_rng(4)
+    data = smooth_set(2000, 40, rng)
+    start, levels = 10 * rng.standard_normal((6, 40)), es.karras_levels(20, 10, 0.01)
+    exact = es.sample_ode(EmpiricalScore(data), start, levels)
+    for process in (None, es.VariancePreserving() if hasattr(es, "VP") else None):
+        law = EmpiricalScore(data, tolerance=1e-6)
+        found = es.sample_ode(law, start, levels, process=process)
+        np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
+def test_a_locked_row_that_strays_is_let_go():
+    rng = np.random.default_rng(5)
+    data = smooth_set(500, 40, rng)
+    engine = Engine(data, 2**27)
+    path = Trajectory(engine, Axes(engine), data[:2] + 1.0, 1e-6)
+    x = data[:2] + 0.01 * rng.standard_normal((2, 40))
+    level = np.full(2, 0.01)
+    mean, _ = path.evaluate(x, level)
+    assert np.all(path.locked == [0, 1])
+    np.testing.assert_allclose(mean, data[:2], atol=1e-12)
+    x = data[2:4] + 0.005 * rng.standard_normal((2, 40))  # elsewhere altogether
+    mean, certificate = path.evaluate(x, level / 2)
+    np.testing.assert_allclose(mean, data[2:4], atol=1e-5)
+    assert np.all(certificate.error <= 1e-6)
+
+
+def test_the_gap_of_a_locked_point_is_bounded_as_proved():
+    """Brute force over points, places and levels: the inequality of the lock."""
+    rng = np.random.default_rng(6)
+    for _ in range(300):
+        y, other, x = rng.standard_normal((3, 4)) * rng.uniform(0.1, 3, (3, 1))
+        sigma = rng.uniform(0.1, 2)
+        gap = (np.sum((x - other) ** 2) - np.sum((x - y) ** 2)) / (2 * sigma**2)
+        if gap < 0:
+            y, other, gap = other, y, -gap
+        s = sigma * rng.uniform(0.05, 0.99)
+        e = rng.standard_normal(4) * rng.uniform(0, 0.5)
+        moved = y + s / sigma * (x - y) + e
+        later = np.sum((moved - other) ** 2) - np.sum((moved - y) ** 2)
+        bound = sigma / s * gap - np.sum(e**2) / (2 * s**2 * (1 - s / sigma))
+        assert later / (2 * s**2) >= bound - 1e-9
+
+
+def test_torch_gives_what_numpy_gives():
+    rng = np.random.default_rng(7)
+    for d in (2, 60):
+        data = smooth_set(1500, d, rng, np.float32)
+        ours = EmpiricalScore(data, tolerance=1e-3)
+        theirs = EmpiricalScore(torch.as_tensor(data), tolerance=1e-3)
+        for sigma in (10.0, 1.0, 0.05):
+            x = (data[:8] + sigma * rng.standard_normal((8, d))).astype(np.float32)
+            wanted, _ = ours.certified(x, sigma)
+            found, certificate = theirs.certified(torch.as_tensor(x), sigma)
+            assert found.dtype == torch.float32
+            np.testing.assert_allclose(found, wanted, atol=2e-3)
+            assert bool(torch.all(certificate.error <= 1e-3))
+
+
+def test_axes_bound_every_product_and_every_sum():
+    rng = np.random.default_rng(8)
+    data = smooth_set(800, 50, rng)
+    engine = Engine(data, 2**27)
+    axes, u = Axes(engine), rng.standard_normal(50)
+    centered, w = data - data.mean(0), rng.standard_normal(800) / 800
+    inside, tail = 0.0, u
+    for panel, directions in enumerate(axes.directions):
+        inside = inside + axes.coordinates[panel] @ (directions.T @ u)
+        tail = tail - directions @ (directions.T @ tail)
+        gap = np.abs(centered @ u - inside)
+        assert np.all(gap <= np.linalg.norm(tail) * axes.rests[panel] + 1e-5)
+        q = np.concatenate(axes.directions[: panel + 1], axis=1)
+        rest = w @ centered - q @ (q.T @ (w @ centered))
+        assert np.linalg.norm(rest) <= np.linalg.norm(w) * axes.norms[panel] + 1e-5
+    singular = np.linalg.norm(centered - centered @ q @ q.T, 2)
+    assert singular <= axes.norms[-1] <= 1.02 * singular
+
+
+def test_boxes_hold_their_points_and_leaves_are_full():
+    points = np.random.default_rng(9).standard_normal((1000, 3))
+    order = halved(points, 64, np)
+    assert sorted(order) == list(range(1000))
+    low, high = corners(points[order], 64, np)
+    assert low.shape == (16, 3)
+    for box in range(16):
+        inside = points[order][64 * box : 64 * (box + 1)]
+        assert np.all((inside >= low[box]) & (inside <= high[box]))
+    spread = np.mean(np.prod(high - low, axis=1))
+    assert spread < 0.1 * np.prod(np.ptp(points, axis=0))
+
+
+def test_duplicates_ties_and_a_single_point():
+    for data in (np.ones((5, 2)), np.ones((1, 40)), np.zeros((300, 12))):
+        law = EmpiricalScore(data, tolerance=1e-3)
+        x = np.full((3, data.shape[1]), 0.3)
+        np.testing.assert_allclose(law.denoise(x, 0.5), data[:1] + 0 * x, atol=1e-12)
+        path = law.starting_from(x)
+        np.testing.assert_allclose(path.denoise(x, 0.5), data[:1] + 0 * x, atol=1e-12)
+
+
+@pytest.mark.parametrize("tolerance", [0, -1.0, np.nan, np.inf, "fine", [1e-3]])
+def test_a_bad_tolerance_is_named(tolerance):
+    with pytest.raises((TypeError, ValueError), match="tolerance"):
+        EmpiricalScore(np.zeros((3, 2)), tolerance=tolerance)
+
+
+def test_without_a_tolerance_nothing_is_certified():
+    law, x = EmpiricalScore(np.zeros((3, 2))), np.zeros((1, 2))
+    with pytest.raises(ValueError, match="tolerance must be given"):
+        law.certified(x, 1.0)
+    assert law.starting_from(x) is law
+
+
+def test_a_path_refuses_other_rows():
+    data = np.random.default_rng(0).standard_normal((50, 12))
+    path = EmpiricalScore(data, tolerance=1e-3).starting_from(data[:4])
+    with pytest.raises(ValueError, match="one row for each of the 4"):
+        path.denoise(data[:3], 1.0)
