@@ -13,6 +13,8 @@ from array_api_compat import (
     is_torch_array,
 )
 
+from . import _mapped
+
 __all__ = [
     "array_namespace",
     "as_count",
@@ -34,6 +36,9 @@ __all__ = [
     "row_sums",
     "uniform",
 ]
+
+
+BLOCK = 2**22  # numbers that are looked at together
 
 
 def as_points(value, name, dimension=None):
@@ -245,10 +250,12 @@ def as_real(value, name):
 
 
 def _require_finite(array, name):
-    xp = array_namespace(array)
-    finite = xp.isfinite(array)
-    if not bool(xp.all(finite)):
-        bad = int(xp.sum(xp.astype(~xp.all(finite, axis=1), xp.int64)))
+    xp, bad = array_namespace(array), 0
+    for _, block in _mapped.blocks(array, max(1, BLOCK // array.shape[1])):
+        finite = xp.isfinite(block)
+        if not bool(xp.all(finite)):
+            bad += int(xp.sum(xp.astype(~xp.all(finite, axis=1), xp.int64)))
+    if bad:
         raise ValueError(
             f"{name} holds NaN or infinity in {bad} of its {array.shape[0]} rows"
         )
