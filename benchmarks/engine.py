@@ -1,7 +1,8 @@
 """The exact empirical denoiser beside every other way to compute it.
 
     python benchmarks/engine.py [--case NAME ...] [--threads N] [--repeats N]
-                                [--out FOLDER] [--small] [--redraw]
+                                [--peers NAME ...] [--out FOLDER]
+                                [--reduce K] [--redraw]
 
 Cases: dense, run, sampling, plane, sweep, memory; all by default, about a quarter of an
 hour on two cores.  The competitors of a case are called in turn in one process, after
@@ -10,7 +11,8 @@ error against float64 beside every time.  Peak memory is that of a child process
 
 Results are kept in FOLDER (benchmarks/results): ``engine.json``, one entry a case, from
 which ``engine.md`` and ``engine.png`` are drawn; ``--redraw`` does only that.
-``--small`` measures nothing of worth on small sets, to see that everything runs.
+``--reduce K`` takes a K-th of the points and queries, to see that everything runs, and
+writes to a temporary folder; ``--peers`` leaves all other competitors out.
 Competitors that are not installed are listed so; see benchmarks/requirements.txt.
 """
 
@@ -34,19 +36,21 @@ def main() -> int:
     import torch
     from harness import report, timing
     from harness.cases import CASES, Options
+    from harness.peers import PEERS
 
     # Importing torch and setting its threads starts none: children can be forked.
     torch.set_num_threads(options.threads)
     if not options.redraw:
         machine = timing.machine(options.threads)
-        how = Options(options.repeats, reduce=40 if options.small else 1)
+        peers = tuple(options.peers or PEERS)
+        how = Options(options.repeats, reduce=options.reduce, peers=peers)
         chosen = {name: CASES[name] for name in options.case}
         weights = {}
         for name, case in chosen.items():
             began = time.perf_counter()
             weights[name] = list(case.memory(how))
             print(f"{name}: memory, {time.perf_counter() - began:.0f} s", flush=True)
-        machine["square"] = timing.square_rate(300 if options.small else 3000)
+        machine["square"] = timing.square_rate(3000 // options.reduce)
         for name, case in chosen.items():
             began = time.perf_counter()
             settings = report.joined(list(case.timing(how)), weights[name])
@@ -65,14 +69,15 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=len(cores()))
     parser.add_argument("--repeats", type=int, help="rounds of a case (5; 3; 1)")
     parser.add_argument("--out", type=Path)
-    parser.add_argument("--small", action="store_true")
+    parser.add_argument("--peers", nargs="+", help="for instance ours torch")
+    parser.add_argument("--reduce", type=int, default=1)
     parser.add_argument("--redraw", action="store_true")
     options = parser.parse_args()
     if options.out is None:
-        # Small runs must not replace measured results.
+        # Reduced runs must not replace measured results.
         options.out = (
-            Path(tempfile.mkdtemp(prefix="engine-small-"))
-            if options.small
+            Path(tempfile.mkdtemp(prefix="engine-reduced-"))
+            if options.reduce > 1
             else HERE / "results"
         )
     return options

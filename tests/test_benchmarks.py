@@ -16,10 +16,10 @@ from scipy.special import logsumexp
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 
-from harness import exact, report, timing
-from harness.cases import judged, measured
-from harness.peers import PEERS, Peer, TorchProducts
-from harness.problems import Problem
+from harness import exact, report, timing  # noqa: E402
+from harness.cases import judged, measured  # noqa: E402
+from harness.peers import PEERS, Peer, TorchProducts  # noqa: E402
+from harness.problems import Problem  # noqa: E402
 
 SIGMA = 0.7
 

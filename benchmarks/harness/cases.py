@@ -25,11 +25,19 @@ RMS = 1e-3
 
 @dataclass
 class Options:
-    """How a run measures: rounds, seconds for each competitor, and reduced sizes."""
+    """How a run measures: rounds, seconds for each competitor, and reduced sizes.
+
+    ``peers`` are the competitors to measure, of those that a case has.
+    """
 
     rounds: int | None = None
     patience: float = 8.0
     reduce: int = 1
+    peers: tuple = tuple(PEERS)
+
+    def among(self, names):
+        """Return those of ``names`` that are to be measured."""
+        return [name for name in names if name in self.peers]
 
 
 class Dense:
@@ -41,7 +49,9 @@ class Dense:
     weighed = problems.BLOBS, problems.FASHION
 
     def memory(self, options):
-        return weigh(self.weighed, self.peers, options)
+        # The two kernel density estimates take half a minute a call at these sizes.
+        names = [name for name in self.peers if name not in LOG[1:]]
+        return weigh(self.weighed, names, options)
 
     def timing(self, options):
         for problem in self.sets:
@@ -89,7 +99,7 @@ class Runs:
 
     def run(self, problem, options):
         data = problem.data(options.reduce)
-        ready, rows = prepare(data, problem.m, self.peers)
+        ready, rows = prepare(data, problem.m, options.among(self.peers))
         scale, totals, errors = exact.spread(data), {}, {}
         rounds, patience = options.rounds or 3, options.patience
         levels = es.karras_levels(40 if options.reduce == 1 else 5)
@@ -127,7 +137,7 @@ class Sampling:
 
     def sample(self, problem, options):
         data = problem.data(options.reduce)
-        ready, rows = prepare(data, problem.m, self.peers)
+        ready, rows = prepare(data, problem.m, options.among(self.peers))
         levels = es.karras_levels(100 if options.reduce == 1 else 8)
         rng = np.random.default_rng(11)
         m = max(8, problem.m // options.reduce)
@@ -178,7 +188,7 @@ class Mapped:
             # Everything is computed in children: this process must stay able to fork.
             truth = timing.peak_memory(lambda: self._truth(path, x[:8]))
             rows = {}
-            for name in self.peers:
+            for name in options.among(self.peers):
                 kind = PEERS[name]
                 rows[name] = {"label": kind.label.split(" (")[0]}
                 if kind.missing():
@@ -253,7 +263,7 @@ def at_levels(problem, levels, names, options):
         yield {"skipped": str(missing)}
         return
     m = max(8, problem.m // options.reduce)
-    ready, prepared = prepare(data, m, names)
+    ready, prepared = prepare(data, m, options.among(names))
     scale, rate = exact.spread(data), None
     for sigma in map(float, levels):
         rows = {name: dict(row) for name, row in prepared.items()}
@@ -313,7 +323,7 @@ def weigh(sets, names, options):
             continue
         x = problem.queries(data, problem.sigma, reduce=options.reduce)
         found = {}
-        for name in names:
+        for name in options.among(names):
             kind = PEERS[name]
             if kind.missing() or kind.too_much(*data.shape, len(x)):
                 continue

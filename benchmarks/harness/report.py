@@ -128,7 +128,7 @@ def sweep(group):
             row = rows[name]
             mark = " wrong" if row["verdict"] == "wrong" else ""
             cells += [f"{duration(row['median'])} ({row['relative']:.0e}{mark})"]
-            cells += [f"{ratio(rows, name):.2f}"] if name in OVER else []
+            cells += [times(ratio(rows, name))] if name in OVER else []
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 
@@ -142,7 +142,7 @@ def table(setting):
     lines = [title, ""]
     if "file" in setting:
         lines += [f"The file has {amount(setting['file'])}.", ""]
-    if "rate" in setting and "median" in setting["rows"]["ours"]:
+    if "rate" in setting and "median" in setting["rows"].get("ours", {}):
         flops = 4 * m * n * d / setting["rows"]["ours"]["median"]
         share = flops / setting["rate"]
         lines += [
@@ -171,7 +171,7 @@ def line(rows, name):
         duration(row["median"]),
         f"{duration(low)} to {duration(high)}" if row["rounds"] > 1 else "",
         str(row["rounds"]),
-        f"{ratio(rows, name):.2f}",
+        times(ratio(rows, name)),
         "" if "nats" not in row else f"{row['nats']:.1e} nats",
         row.get("verdict", ""),
         "",
@@ -192,6 +192,11 @@ def ratio(rows, name):
     """Return a competitor's time over ours of the same kind."""
     base = BASES["log_density" if "nats" in rows[name] else "denoise"]
     return rows[name]["median"] / rows.get(base, {}).get("median", np.nan)
+
+
+def times(value):
+    """Return a ratio in digits; nothing where ours was not measured."""
+    return f"{value:.2f}" if np.isfinite(value) else ""
 
 
 def duration(seconds):
@@ -229,15 +234,13 @@ def bars(axes, settings):
     colors = figures.BLUE, figures.ORANGE, figures.GREEN, figures.RED
     for k, (setting, color) in enumerate(zip(settings, colors, strict=False)):
         rows = setting["rows"]
-        places = [i for i, name in enumerate(names) if "median" in rows[name]]
-        values = [ratio(rows, name) for name in names if "median" in rows[name]]
+        timed = {i: name for i, name in enumerate(names) if "median" in rows[name]}
+        values = [ratio(rows, name) for name in timed.values()]
         wrong = [
-            rows[name].get("verdict") in ("inexact", "wrong")
-            for name in names
-            if "median" in rows[name]
+            rows[name]["verdict"] in ("inexact", "wrong") for name in timed.values()
         ]
         drawn = axes.barh(
-            np.array(places) + (k - (len(settings) - 1) / 2) * height,
+            np.array(list(timed)) + (k - (len(settings) - 1) / 2) * height,
             np.array(values) - 1,
             height,
             left=1,
@@ -262,8 +265,8 @@ def curves(axes, settings):
         timed = [s for s in last if "median" in s["rows"].get(name, {})]
         if timed:
             sigmas = [s["sigma"] for s in timed]
-            times = [1e3 * s["rows"][name]["median"] for s in timed]
-            axes.plot(sigmas, times, color=color, marker=marker, label=label)
+            calls = [1e3 * s["rows"][name]["median"] for s in timed]
+            axes.plot(sigmas, calls, color=color, marker=marker, label=label)
     axes.set(xscale="log", yscale="log", xlabel=r"noise level $\sigma$")
     if last:
         n, d, m = last[-1]["size"]

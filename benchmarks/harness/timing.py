@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 STATUS = Path("/proc/self/status")
-MEMORY_SECONDS = 120
+MEMORY_SECONDS = 60
 # Other threads' spinning after a parallel region dies down within this time.
 SETTLE = 0.005
 
