@@ -95,6 +95,12 @@ def test_a_broken_certificate_or_a_nan_is_wrong(tiny):
     assert exact.verdict(Peer, exact.error(mean * np.nan, mean, 1.0)) == "wrong"
 
 
+def test_what_would_need_too_much_is_not_run():
+    assert "2 GiB" in PEERS["numpy-broadcast"].too_much(100_000, 256, 256)
+    assert "coordinates" in PEERS["keops"].too_much(100, 784, 8)
+    assert PEERS["torch-attention"].too_much(1_000_000, 2, 1000) is None
+
+
 def test_rounds_take_turns_and_spare_the_slow():
     order = []
     calls = {name: lambda name=name: order.append(name) for name in ("a", "b", "slow")}
@@ -137,6 +143,7 @@ def test_the_report_is_drawn_from_the_record_alone(tmp_path):
         }
 
     rows = {"ours": row("ours", 1.0), "torch": row("torch", 4.0)}
+    rows["ours-certified"] = row("certified", 0.5)
     setting = {"problem": "p", "size": [10, 2, 3], "sigma": 1.0, "rows": rows}
     machine = {
         "processor": "P",
@@ -155,6 +162,9 @@ def test_the_report_is_drawn_from_the_record_alone(tmp_path):
     report.draw(tmp_path)
     page = (tmp_path / "engine.md").read_text()
     assert "| torch | 4 s | 4 s to 8 s | 5 | 4.00 |" in page and "*q: skipped*" in page
-    assert len([line for line in page.splitlines() if "(1e-07)" in line]) == 4
+    assert "Torch attention: not measured." in page
+    sweep = [line for line in page.splitlines() if "(1e-07)" in line]
+    assert len(sweep) == 4
+    assert sweep[0] == "| 4 | 1 s (1e-07) | 500 ms (1e-07) | 0.50 | 4 s (1e-07) |"
     assert (tmp_path / "engine.png").stat().st_size > 10_000
     assert set(json.loads((tmp_path / "engine.json").read_text())) == {"dense", "sweep"}

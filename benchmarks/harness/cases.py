@@ -168,7 +168,7 @@ class Mapped:
     """A training set larger than is kept in memory: a file, mapped."""
 
     title = "A memory-mapped training set"
-    shape, m, sigma, block = (1_000_000, 784), 64, 4.0, 50_000
+    shape, m, sigma, block, limit = (1_000_000, 784), 64, 4.0, 50_000, 240
     peers = OURS
 
     def memory(self, options):
@@ -186,7 +186,7 @@ class Mapped:
                 data[: self.m] + self.sigma * rng.standard_normal((self.m, d))
             )
             # Everything is computed in children: this process must stay able to fork.
-            truth = timing.peak_memory(lambda: self._truth(path, x[:8]))
+            truth = self._child(self._truth, path, x[:8])
             rows = {}
             for name in options.among(self.peers):
                 kind = PEERS[name]
@@ -194,7 +194,7 @@ class Mapped:
                 if kind.missing():
                     rows[name]["skipped"] = kind.missing()
                     continue
-                found = timing.peak_memory(lambda k=kind: self._call(k, path, x))
+                found = self._child(self._call, kind, path, x)
                 rows[name] |= self._judged(name, found, truth)
             yield {
                 "problem": "random pixels, memory-mapped",
@@ -206,6 +206,9 @@ class Mapped:
 
     def timing(self, options):
         return ()
+
+    def _child(self, work, *arguments):
+        return timing.peak_memory(partial(work, *arguments), limit=self.limit)
 
     def _write(self, path, n, d, rng):
         data = np.lib.format.open_memmap(path, "w+", np.float32, (n, d))

@@ -36,6 +36,7 @@ class Peer:
     tolerance = 1e-3
     bound = None
     dimension = 10**9
+    pairs = 10**12
 
     def __init_subclass__(cls, name=None, label=None, **settings):
         super().__init_subclass__()
@@ -57,6 +58,8 @@ class Peer:
         """Return why it is not run at this size, or None."""
         if d > cls.dimension:
             return f"not run above {cls.dimension} coordinates"
+        if m * n > cls.pairs:
+            return f"not run above {cls.pairs:.0e} pairs of points"
         if cls.temporary(n, d, m) > MOST:
             return "would need more than 2 GiB a call"
         return None
@@ -335,6 +338,7 @@ class ScipyKde(
     kind="numpy",
     value="log_density",
     tolerance=1e-2,
+    pairs=3 * 10**8,  # beyond, a call takes a minute
 ):
     """That of scipy scales the kernel by the data's covariance; here it is round."""
 
@@ -362,6 +366,7 @@ class SklearnKde(
     kind="numpy",
     value="log_density",
     tolerance=1e-2,
+    pairs=3 * 10**8,
 ):
     def __init__(self, data):
         from sklearn.neighbors import KernelDensity

@@ -196,7 +196,7 @@ def ratio(rows, name):
 
 def times(value):
     """Return a ratio in digits; nothing where ours was not measured."""
-    return f"{value:.2f}" if np.isfinite(value) else ""
+    return f"{value:.{2 if value >= 0.1 else 4}f}" if np.isfinite(value) else ""
 
 
 def duration(seconds):

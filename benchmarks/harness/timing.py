@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 
 STATUS = Path("/proc/self/status")
-MEMORY_SECONDS = 60
 # Other threads' spinning after a parallel region dies down within this time.
 SETTLE = 0.005
 
@@ -76,28 +75,28 @@ def square_rate(size=3000):
     return product_rate(x, x, 3)
 
 
-def peak_memory(work, before=None):
+def peak_memory(work, before=None, limit=60):
     """Return ``work()``'s peak memory in a child process of its own, as a record.
 
     ``resident``: growth of the peak resident set over that at the start, in bytes;
     ``private``: the same without pages of mapped files, sampled while it runs.  The
     child is forked before this process has computed anything, so that it has no
     threads to lose; ``before()`` runs in it first, to load libraries.  A child that
-    fails or hangs gives ``{"failed": why}``.
+    fails, or takes more than ``limit`` seconds, gives ``{"failed": why}``.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_measured, args=(work, before, theirs))
     child.start()
     theirs.close()
-    if ours.poll(MEMORY_SECONDS):
+    if ours.poll(limit):
         try:
             found = ours.recv()
         except EOFError:
             found = {"failed": "ended early"}
     else:
         child.kill()
-        found = {"failed": f"no end within {MEMORY_SECONDS} s"}
+        found = {"failed": f"no end within {limit} s"}
     child.join()
     return found
 
