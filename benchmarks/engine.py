@@ -53,7 +53,11 @@ def main() -> int:
         machine["square"] = timing.square_rate(3000 // options.reduce)
         for name, case in chosen.items():
             began = time.perf_counter()
-            settings = report.joined(list(case.timing(how)), weights[name])
+            settings = []
+            for setting in case.timing(how):
+                settings.append(setting)
+                print(report.progress(setting), flush=True)
+            settings = report.joined(settings, weights[name])
             record = {"title": case.title, "machine": machine, "settings": settings}
             report.store(options.out, name, record)
             print(report.markdown({name: record}))

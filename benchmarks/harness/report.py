@@ -107,6 +107,17 @@ def heading(setting):
     return f"### {setting['problem']}, {n:,} x {d:,}, m = {m:,}"
 
 
+def progress(setting):
+    """Return one line on what has just been measured."""
+    if "rows" not in setting:
+        return setting["skipped"]
+    level = f", sigma = {setting['sigma']:.3g}" if setting["sigma"] else ""
+    timed = [row for row in setting["rows"].values() if "median" in row]
+    best = min(timed, key=lambda row: row["median"], default=None)
+    fastest = f"{best['label']}, {duration(best['median'])}" if best else "none"
+    return f"{heading(setting)[4:]}{level}: fastest {fastest}"
+
+
 def sweep(group):
     """Return the lines of one table for many noise levels: a time, and its error.
 
