@@ -75,7 +75,7 @@ FAULTS = {
     "order": ("structure", "## Summary", "## Notes and sources\n\n## Summary", "order"),
     "exercises": ("exercises", "```{exercise} Un", "```{note} Un", "3 exercises"),
     "difficulty": ("exercises", ":class: hard", ":class: wide", "ex-two-points-open"),
-    "kind": ("exercises", "**By hand.** S", "S", "ex-two-points-hand starts with"),
+    "kind": ("exercises", "**By hand.** S", "S", "ex-two-points-hand must start"),
     "kinds": ("exercises", "**Open.** W", "**By hand.** W", "kind **Open.**"),
     "level": ("structure", "## Summary", "#### Deep\n\n## Summary", "skips a level"),
     "prefix": ("labels", ":label: thm-two", ":label: theorem-two", "thm-"),

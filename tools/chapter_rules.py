@@ -335,13 +335,14 @@ def exercises(chapter: Chapter) -> Found:
             kind = KIND.match(cell.source[match.end() :].lstrip("`:\n "))
             kinds.append(kind and kind[1])
             if not kind:
-                yield number, f"exercise {name} starts with **{'.** or **'.join(KINDS)}.**"
+                yield number, f"exercise {name} must start with **KIND.**: {KINDS}"
     if chapter.is_ledger:
         return
     if not 4 <= len(kinds) <= 6:
         yield 0, f"{len(kinds)} exercises, expected 4 to 6"
-    for kind in {"By hand", "Change the code", "Open"}.difference(kinds):
-        yield 0, f"no exercise of the kind **{kind}.**"
+    for kind in ("By hand", "Change the code", "Open"):
+        if kind not in kinds:
+            yield 0, f"no exercise of the kind **{kind}.**"
 
 
 def labels(chapter: Chapter) -> Found:
