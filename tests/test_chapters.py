@@ -74,6 +74,7 @@ FAULTS = {
     "section": ("structure", "## What this does not show", "## Limits", "missing"),
     "order": ("structure", "## Summary", "## Notes and sources\n\n## Summary", "order"),
     "exercises": ("structure", "```{exercise} Open", "```{note} Open", "2 exercises"),
+    "difficulty": ("exercises", ":class: hard", ":class: wide", "ex-two-points-open"),
     "level": ("structure", "## Summary", "#### Deep\n\n## Summary", "skips a level"),
     "prefix": ("labels", ":label: thm-two", ":label: theorem-two", "thm-"),
     "label": (

@@ -63,6 +63,7 @@ DIRECTIVE = re.compile(
     re.MULTILINE,
 )
 LABEL = re.compile(r"^[ ]*:(?:label|name):[ ]*(\S+)", re.MULTILINE)
+DIFFICULTIES = ("easy", "medium", "hard")
 REASON = re.compile(r"#\s*nbval:\s*\S.{10,}")
 MACHINE_TEXT = re.compile(
     r"(?:/(?:home|root|Users|tmp|usr|opt|var|work|private)/[\w./-]+)|site-packages"
@@ -321,6 +322,19 @@ def structure(chapter: Chapter) -> Found:
         yield 0, f"{exercises} exercises, expected 3 to 6"
 
 
+def exercises(chapter: Chapter) -> Found:
+    """Every exercise says how hard it is, as the one class it has."""
+    for number, cell in chapter.numbered("markdown"):
+        for match in DIRECTIVE.finditer(cell.source):
+            if match["name"] not in ("exercise", "exercise-start"):
+                continue
+            found = re.search(r"^[ ]*:class:[ ]*(.*?)[ ]*$", match["options"], re.M)
+            if not found or found[1] not in DIFFICULTIES:
+                label = LABEL.search(match["options"])
+                name = label[1] if label else "without a label"
+                yield number, f"exercise {name}: :class: {', '.join(DIFFICULTIES)}?"
+
+
 def labels(chapter: Chapter) -> Found:
     """Labels tell by their prefix what they label; statements have one."""
     for number, cell in chapter.numbered("markdown"):
@@ -357,6 +371,7 @@ RULES = {
     "python": python_rules,
     "glue-key": glue_keys,
     "structure": structure,
+    "exercises": exercises,
     "labels": labels,
 }
 
