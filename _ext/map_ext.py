@@ -1,10 +1,10 @@
 """The map of the chapters: ``{chapter-map}`` on the front page, made of links.
 
-A row is a chapter, an arc joins it to a chapter that it needs, a letter is a paper whose
-claims it treats. What a chapter needs is read from its list *You need*, what it treats
-from the ledger, so the map follows the book. It is drawn by the style sheet alone: it
-works without scripts, in print, on a phone, and reads as a list where nothing is drawn.
-The content of the directive has a line for each part: the question that it asks.
+A row is a chapter, an arc joins it to a chapter that it needs, a letter is a paper
+whose claims it treats. What a chapter needs is read from its list *You need*, what it
+treats from the ledger, so the map follows the book. It is drawn by the style sheet
+alone: it works without scripts, in print, on a phone, and reads as a list where nothing
+is drawn. The content of the directive has a line for each part: the question that it asks.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class ChapterMap(SphinxDirective):
 
 
 class box(nodes.General, nodes.Element):
-    """An HTML element with classes, a style and attributes; nothing in other formats."""
+    """An HTML element; in other formats its content stands for itself."""
 
 
 def visit_box(translator, node: box) -> None:
@@ -122,9 +122,7 @@ class FillMap(outline.Fill):
         joined = direct(needs(env, pages))
         lines = [name for part in parts for name in (part.title, *part.pages)]
         line = {name: k for k, name in enumerate(lines, start=1)}
-        longest = max(
-            (abs(line[p] - line[o]) for p in pages for o in joined[p]), default=1
-        )
+        spans = [abs(line[p] - line[o]) for p in pages for o in joined[p]]
         rows = element("div", "map-rows")
         for part, question in zip(parts, place["questions"], strict=True):
             title = element("span", "map-title", nodes.Text(part.title))
@@ -134,7 +132,7 @@ class FillMap(outline.Fill):
             for page in part.pages:
                 rows += placed(self.row(page, joined[page]), f"{line[page]}")
                 for other in sorted(joined[page], key=line.get):
-                    rows += arc(line[page], line[other], longest)
+                    rows += arc(line[page], line[other], max(spans))
         made = element("nav", "chapter-map", self.legend(pages), rows)
         made["attributes"]["aria-label"] = "Map of the chapters"
         return [made]

@@ -86,8 +86,8 @@ def translate(tex: str, known: dict[str, tuple[str, int]]) -> str:
     return result
 
 
-def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Put MathML into every formula of a page."""
+def with_mathml(app: Sphinx, page: str, body: str) -> str:
+    """Put MathML into every formula of a page, or of a part of it."""
     known = macros(app.config.mathjax3_config or {})
 
     @cache
@@ -112,8 +112,13 @@ def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) ->
         plain = f"<noscript>{mathml(tex)}</noscript>"
         return match["open"] + match["before"] + shown + plain + match["close"]
 
+    return FORMULA.sub(both, body)
+
+
+def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Put MathML into the body of a page."""
     if context.get("body"):
-        context["body"] = FORMULA.sub(both, context["body"])
+        context["body"] = with_mathml(app, page, context["body"])
 
 
 def setup(app: Sphinx) -> dict:

@@ -153,13 +153,19 @@ class FillEntries(outline.Fill):
     def make(self, place: nodes.Element) -> list[nodes.Node]:
         known = {row.name: row for row in rows(self.env) if row.name}
         found = [known[name] for name in place["names"] if name in known]
-        line = nodes.paragraph(classes=["where"])
-        line += [nodes.Text("Here: "), *self.chapters(found)] if found else []
-        for k, row in enumerate(found):
-            line += nodes.Text("; " if k else ". Verdict: ")
-            line += outline.copied(row.whose, self.env.docname)
+        line, last = nodes.paragraph(classes=["where"]), None
+        if chapters := self.chapters(found):
+            line += [nodes.Text("Here: "), *chapters, nodes.Text(". ")]
+        for row in found:
+            whose = outline.copied(row.whose, self.env.docname)
             verdict = outline.copied(row.verdict, self.env.docname)
-            line += [nodes.Text(", "), self.to_ledger(row.name, verdict)]
+            if last != "".join(node.astext() for node in whose):
+                last = "".join(node.astext() for node in whose)
+                line += nodes.Text("Verdict: " if row is found[0] else " · ")
+                line += [nodes.emphasis("", "", *whose), nodes.Text(": ")]
+            else:
+                line += nodes.Text(", ")
+            line += self.to_ledger(row.name, verdict)
         return [line] if found else []
 
     def chapters(self, found: list[Row]) -> list[nodes.Node]:

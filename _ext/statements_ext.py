@@ -30,7 +30,7 @@ class Statement:
 
 def bare(title: nodes.title) -> list[nodes.Node]:
     """A title without the parentheses that sphinx-proof puts around it."""
-    inside = [node.deepcopy() for node in title.children]
+    inside = [node.deepcopy() for node in title.children if node.astext()]
     if inside and isinstance(inside[0], nodes.Text):
         inside[0] = nodes.Text(inside[0].removeprefix("("))
     if inside and isinstance(inside[-1], nodes.Text):
