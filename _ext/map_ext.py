@@ -4,7 +4,7 @@ A row is a chapter, an arc joins it to a chapter that it needs, a letter is a pa
 whose claims it treats. What a chapter needs is read from its list *You need*, what it
 treats from the ledger, so the map follows the book. It is drawn by the style sheet
 alone: it works without scripts, in print, on a phone, and reads as a list where nothing
-is drawn. The content of the directive has a line for each part: the question that it asks.
+is drawn. The content of the directive has a line for each part: the question it asks.
 """
 
 from __future__ import annotations
