@@ -23,7 +23,7 @@ from sphinx.util.docutils import SphinxDirective
 from sphinx.util.nodes import make_refnode
 
 logger = logging.getLogger(__name__)
-LEDGER = "ledger"
+HEAD = ("Statement", "Whose", "Verdict")  # first, second and last column of a ledger
 PAPER = re.compile(r"(.+?) \(\d{4}\)")  # how the section of a paper's rows begins
 THEIRS = re.compile(r"theirs|sharpened|corrected")
 
@@ -33,6 +33,7 @@ class Row:
     """A row of the ledger: what it is called, where it is treated, what it says."""
 
     name: str
+    page: str
     paper: str
     text: str
     labels: tuple[str, ...]
@@ -54,7 +55,14 @@ def cell(entry: nodes.entry) -> tuple[nodes.Node, ...]:
     return tuple(node.deepcopy() for node in next(entry.findall(nodes.paragraph), ()))
 
 
-def read(row: nodes.row, paper: str) -> Row:
+def is_ledger(table: nodes.table) -> bool:
+    """Whether a table has the columns of the ledger."""
+    found = [head.findall(nodes.entry) for head in table.findall(nodes.thead)]
+    head = [entry.astext() for entries in found for entry in entries]
+    return (*head[:2], *head[-1:]) == HEAD
+
+
+def read(row: nodes.row, page: str, paper: str) -> Row:
     """A row of the ledger."""
     statement, whose, *_, verdict = row.findall(nodes.entry)
     names = [i for part in statement.findall(nodes.inline) for i in part["ids"]]
@@ -66,6 +74,7 @@ def read(row: nodes.row, paper: str) -> Row:
     glued = {node.refdoc for node in row.findall(PendingGlueReference)}
     return Row(
         names[0] if names else "",
+        page,
         paper,
         statement.astext(),
         tuple(node["reftarget"] for node in references),
@@ -77,27 +86,26 @@ def read(row: nodes.row, paper: str) -> Row:
 
 
 class Ledger(outline.PerPage):
-    """The rows of the ledger; on other pages, nothing."""
+    """The rows of the ledger, by the page on which they stand."""
 
     name = "ledger"
 
     def find(self, env, doctree: nodes.document) -> list[Row]:
-        if env.docname != LEDGER:
-            return []
         found = []
-        for table in doctree.findall(nodes.table):
+        for table in filter(is_ledger, doctree.findall(nodes.table)):
             around = table.parent
             while around.parent and around.parent.parent is not doctree:
                 around = around.parent
             match = PAPER.match(around[0].astext())
             body = next(table.findall(nodes.tbody))
-            found += [read(row, match[1] if match else "") for row in body]
+            paper = match[1] if match else ""
+            found += [read(row, env.docname, paper) for row in body]
         return found
 
 
 def rows(env) -> list[Row]:
     """All rows of the ledger."""
-    return Ledger.all(env).get(LEDGER, [])
+    return [row for page in Ledger.all(env).values() for row in page]
 
 
 def treated(env, page: str) -> list[str]:
@@ -129,7 +137,7 @@ class FromPaper(SphinxDirective):
         self.state.nested_parse(self.content, self.content_offset, entry)
         title, _ = self.state.inline_text(self.arguments[0] + ".", self.lineno)
         entry[0].insert(0, [nodes.strong("", "", *title), nodes.Text(" ")])
-        place = from_paper_node(names=self.options.get("rows", "").split())
+        place = from_paper_node(rows=self.options.get("rows", "").split())
         self.set_source_info(place)
         entry += place
         return [entry]
@@ -142,7 +150,7 @@ class Entries(outline.PerPage):
 
     def find(self, env, doctree: nodes.document) -> list[str]:
         places = doctree.findall(from_paper_node)
-        return [name for place in places for name in place["names"]]
+        return [name for place in places for name in place["rows"]]
 
 
 class FillEntries(outline.Fill):
@@ -152,7 +160,7 @@ class FillEntries(outline.Fill):
 
     def make(self, place: nodes.Element) -> list[nodes.Node]:
         known = {row.name: row for row in rows(self.env) if row.name}
-        found = [known[name] for name in place["names"] if name in known]
+        found = [known[name] for name in place["rows"] if name in known]
         line, last = nodes.paragraph(classes=["where"]), None
         if chapters := self.chapters(found):
             line += [nodes.Text("Here: "), *chapters, nodes.Text(". ")]
@@ -165,7 +173,7 @@ class FillEntries(outline.Fill):
                 line += [nodes.emphasis("", "", *whose), nodes.Text(": ")]
             else:
                 line += nodes.Text(", ")
-            line += self.to_ledger(row.name, verdict)
+            line += self.to_ledger(row, verdict)
         return [line] if found else []
 
     def chapters(self, found: list[Row]) -> list[nodes.Node]:
@@ -187,8 +195,9 @@ class FillEntries(outline.Fill):
             made += [nodes.Text(")")] if references else []
         return made
 
-    def to_ledger(self, name: str, inside: list[nodes.Node]) -> nodes.reference:
-        return make_refnode(self.app.builder, self.env.docname, LEDGER, name, inside)
+    def to_ledger(self, row: Row, inside: list[nodes.Node]) -> nodes.reference:
+        here = self.env.docname
+        return make_refnode(self.app.builder, here, row.page, row.name, inside)
 
 
 def check(app: Sphinx, env) -> None:
@@ -202,7 +211,9 @@ def check(app: Sphinx, env) -> None:
     if shown:
         for row in rows(env):
             if row.theirs and row.name not in shown:
-                warn(LEDGER, "no entry {from-paper} names this row: %s", row.text[:90])
+                warn(
+                    row.page, "no entry {from-paper} names this row: %s", row.text[:90]
+                )
 
 
 def warn(page: str, message: str, *values: str) -> None:

@@ -32,7 +32,7 @@ def bare(title: nodes.title) -> list[nodes.Node]:
     """A title without the parentheses that sphinx-proof puts around it."""
     inside = [node.deepcopy() for node in title.children if node.astext()]
     if inside and isinstance(inside[0], nodes.Text):
-        inside[0] = nodes.Text(inside[0].removeprefix("("))
+        inside[0] = nodes.Text(inside[0].lstrip().removeprefix("("))
     if inside and isinstance(inside[-1], nodes.Text):
         inside[-1] = nodes.Text(inside[-1].removesuffix(")"))
     return [node for node in inside if node.astext()]
