@@ -75,7 +75,8 @@ def test_the_map_bears_a_circle():
 def test_exercises_are_listed_by_chapter_and_kind(built):
     text = page(built, "exercises")
     said = article(text)
-    assert "Exercise 1.1 (By hand) By hand easy Show that the slope at the" in said
+    assert "Exercise 1.1 By hand easy Show that the slope at the origin" in said
+    assert "Exercise 1.2 (By machine) Change the code easy Find the positive" in said
     assert "Kind easy medium hard all By hand 1 0 0 1" in said
     assert text.count(f'href="{CHAPTER}.html#ex-two-points-open"') == 2
     assert '<span class="math notranslate nohighlight"><span class="tex">' in text
@@ -83,7 +84,7 @@ def test_exercises_are_listed_by_chapter_and_kind(built):
 
 def test_an_exercise_says_how_hard_it_is(built):
     found = re.findall(r'<span class="difficulty">(\w+)</span>', page(built, CHAPTER))
-    assert found == ["easy", "easy", "hard"]
+    assert found == ["easy", "easy", "medium", "hard"]
 
 
 def test_statements_are_listed_with_their_titles(built):
