@@ -117,7 +117,7 @@ def copied(given: Iterable[nodes.Node], here: str) -> list[nodes.Node]:
     return found
 
 
-def opening(paragraph: Iterable[nodes.Node], enough: int = 200) -> list[nodes.Node]:
+def opening(paragraph: Iterable[nodes.Node], enough: int = 280) -> list[nodes.Node]:
     """How a paragraph begins: sentences up to a question, or until there are enough."""
     taken, length = [], 0
     for node in paragraph:

@@ -40,7 +40,7 @@ def article(text):
         ("One. Two.", "One. Two."),
         ("Is it? Yes.", "Is it?"),
         ("For e.g. two points it holds. More.", "For e.g. two points it holds. More."),
-        (f"{'x' * 200}. More. And more.", f"{'x' * 200}."),
+        (f"{'x' * 280}. More. And more.", f"{'x' * 280}."),
     ],
 )
 def test_how_a_paragraph_begins(paragraph, begins):
