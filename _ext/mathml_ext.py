@@ -22,6 +22,7 @@ FORMULA = re.compile(
     r"(?P<tex>\\\(.*?\\\)|\\\[.*?\\\]|\\begin\{.*?)(?P<close></(?P=tag)>)",
     re.DOTALL,
 )
+PARTS = ("body", "recap_of_prev", "recap_of_next")  # of a page, with formulas in them
 # Large delimiters are known by fewer names than delimiters are.
 BARS = {r"\\(lVert|rVert)": r"\\|", r"\\(lvert|rvert)": "|"}
 # Environments under names that the translator knows.
@@ -86,8 +87,8 @@ def translate(tex: str, known: dict[str, tuple[str, int]]) -> str:
     return result
 
 
-def with_mathml(app: Sphinx, page: str, body: str) -> str:
-    """Put MathML into every formula of a page, or of a part of it."""
+def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Put MathML into every formula of a page."""
     known = macros(app.config.mathjax3_config or {})
 
     @cache
@@ -112,13 +113,9 @@ def with_mathml(app: Sphinx, page: str, body: str) -> str:
         plain = f"<noscript>{mathml(tex)}</noscript>"
         return match["open"] + match["before"] + shown + plain + match["close"]
 
-    return FORMULA.sub(both, body)
-
-
-def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
-    """Put MathML into the body of a page."""
-    if context.get("body"):
-        context["body"] = with_mathml(app, page, context["body"])
+    for part in PARTS:
+        if context.get(part):
+            context[part] = FORMULA.sub(both, context[part])
 
 
 def setup(app: Sphinx) -> dict:

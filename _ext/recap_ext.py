@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import mathml_ext
 import outline
 from docutils import nodes
 from sphinx.application import Sphinx
@@ -49,8 +48,7 @@ def add_recaps(app: Sphinx, page: str, template: str, context: dict, doctree) ->
             made = nodes.inline("", "", *outline.copied(result, page))
             if list(made.findall(nodes.math)):
                 outline.show_formulas(app.env, page)
-            text = app.builder.render_partial(made)["fragment"]
-            context[f"recap_of_{side}"] = mathml_ext.with_mathml(app, page, text)
+            context[f"recap_of_{side}"] = app.builder.render_partial(made)["fragment"]
 
 
 def set_templates(app: Sphinx, config: Config) -> None:

@@ -100,9 +100,12 @@ def test_the_map_is_made_of_links(built):
     assert "I. A part What do two points do?" in article(text)
 
 
-def test_a_neighbor_says_its_result(built):
-    text = page(built, "intro").split('class="prev-next-area"')[1]
-    assert "exact score is a straight line bent by a hyperbolic tangent." in words(text)
+def test_a_neighbor_says_its_result_with_its_formulas(built):
+    text = page(built, "intro")
+    foot = text.split('class="prev-next-area"')[1]
+    assert "is a straight line bent by a hyperbolic tangent, " in words(foot)
+    assert r'<span class="tex">\(\tanh\)</span><noscript><math' in foot
+    assert "tex-chtml-full.js" in text
 
 
 def test_entries_lead_to_the_ledgers_rows(built):
