@@ -197,18 +197,23 @@ def row_sums(values, rows, count):
     shape = (count, *values.shape[1:])
     if is_numpy_array(values):
         sums = np.zeros(shape, dtype=values.dtype)
-        present, starts = np.unique(rows, return_index=True)
-        if present.shape[0]:
-            sums[present] = np.add.reduceat(values, starts, axis=0)
+        starts = _starts(rows)
+        if starts.shape[0]:
+            sums[rows[starts]] = np.add.reduceat(values, starts, axis=0)
         return sums
     return values.new_zeros(shape).index_add(0, rows, values)
 
 
 def row_maxima(values, rows, count):
-    """Return the largest of ``values`` ``(e,)`` by row number, ``(count,)``."""
+    """Return the largest of ``values`` ``(e,)`` by row number, ``(count,)``.
+
+    ``rows`` ``(e,)`` is in rising order; a row without values has minus infinity.
+    """
     if is_numpy_array(values):
         most = np.full(count, -np.inf, dtype=values.dtype)
-        np.maximum.at(most, rows, values)
+        starts = _starts(rows)
+        if starts.shape[0]:
+            most[rows[starts]] = np.maximum.reduceat(values, starts)
         return most
     most = values.new_full((count,), -np.inf)
     return most.scatter_reduce(0, rows, values.detach(), "amax")
@@ -247,6 +252,13 @@ def as_real(value, name):
     if value.dtype == xp.float32:
         return value
     return xp.astype(value, xp.float64, copy=False)
+
+
+def _starts(rows):
+    """Return where in a rising array each new value begins."""
+    change = np.ones(rows.shape[0], dtype=bool)
+    change[1:] = rows[1:] != rows[:-1]
+    return np.flatnonzero(change)
 
 
 def _require_finite(array, name):

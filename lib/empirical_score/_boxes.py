@@ -1,82 +1,251 @@
-"""Few dimensions: points sorted into boxes, most of which lie too far away to count.
+"""Few dimensions: a tree of boxes, each of which stands for its points where it may.
 
-The points are halved along the longest side again and again until ``LEAF`` of them are
-left (the order of a k-d tree), and so are the rows of ``x``.  For a tile of rows and a
-box of points, with ``a`` and ``b`` the corners of the boxes around them, no distance is
-shorter than that of the boxes; so with the exact log weight of one near point for each
-row, all boxes whose best possible log weight lies ``log(n / eps)`` below it for every
-row of the tile are left out.  The rest is summed exactly from direct differences.
+The points are halved along the longest side again and again (the order of a k-d tree);
+a *node* is what is together after so many halvings.  For a node of N points with mean
+``c``, largest distance ``r`` from it and mean squared distance ``v``, and a row ``x``
+at distance ``D`` from ``c``, let ``g = D / sigma^2``, ``h = g + r / (2 sigma^2)`` and
+``e = r h``, the largest change of a log weight within the node.  Taylor's formula,
+whose first term vanishes at the mean, gives
+
+    sum of the node's weights = N exp(-D^2 / (2 sigma^2)) (1 + a),
+        |a| <= v / (2 sigma^2) + v h^2 (exp(e) - 1 - e) / e^2,
+    their average of ``y - c``, times (1 + a), is at most ``v h (exp(e) - 1) / e``.
+
+From the root down, a node is left out where its largest possible weight certainly does
+not matter, stands for its points where these two errors are small, and is replaced by
+its halves where neither holds; what is left of the smallest is summed point by point.
+However many points there are, the nodes of about a third of sigma within a few sigma of
+``x`` are enough.
 """
 
 import math
 
+from ._arrays import row_maxima, row_sums
 from ._certified import Certificate
+from ._streaming import Crowded
 
 HIGHEST = 8  # dimensions in which boxes are small enough to help
-LEAF, TILE = 128, 32
+LEAF, ROOTS = 64, 32  # points of the smallest nodes; nodes to begin with
+PAIRS = 2**21  # pairs of rows and nodes that are looked at together
+NODE = 40  # a node takes as long as so many points in a plain sum
+PROBED = 16  # rows that go first
+DROPPED, STANDING = 0.25, 0.3  # shares of the tolerance
 
 
 class Boxes:
-    """Training points in the order of a k-d tree, with the corners of its leaves."""
+    """Training points in the order of a k-d tree, and what the nodes stand for."""
 
     def __init__(self, engine):
         xp = self.xp = engine.xp
         self.engine = engine
         points = xp.astype(engine.points, xp.float64, copy=False)
         self.points = points[halved(points, LEAF, xp)]
-        self.low, self.high = corners(self.points, LEAF, xp)
+        n = self.points.shape[0]
+        self.levels, size = [_nodes(self.points, LEAF, xp)], LEAF
+        while self.levels[-1].count.shape[0] > ROOTS:
+            size *= 2
+            self.levels.append(_nodes(self.points, size, xp))
+        leaves = self.levels[0].count.shape[0]
+        places = xp.arange(leaves * LEAF, device=_device(points))
+        last = xp.clip(places, None, n - 1)
+        # One coordinate after the other: sums over two or three numbers are slow.
+        sides = range(points.shape[1])
+        self.sides = [self.points[last, k].reshape(leaves, LEAF) for k in sides]
+        there = xp.where(places < n, 0.0, -math.inf)
+        self.there = xp.astype(there, xp.float64).reshape(leaves, LEAF)
 
     def evaluate(self, x, sigma, tolerance):
-        """Return the denoiser and its certificate for all rows of ``x``."""
+        """Return the denoiser and its certificate for all rows of ``x``.
+
+        A few rows go first: where the tree takes them longer than a plain sum would,
+        all rows are summed.
+        """
         xp, (n, d) = self.xp, self.points.shape
-        eps = min(1.0, tolerance * math.sqrt(d) / (4 * self.engine.radius or 1.0))
-        cut = math.log(n / eps)
         x, sigma = xp.astype(x, xp.float64), xp.astype(sigma, xp.float64)
-        order = halved(x, TILE, xp)
-        mean, mass = xp.zeros_like(x), xp.zeros_like(sigma)
-        seen = 0
-        for start in range(0, x.shape[0], TILE):
-            rows = order[start : start + TILE]
-            mean[rows], kept = self._tile(x[rows], sigma[rows], cut)
-            mass[rows] = (n - kept) * math.exp(-cut)
-            seen += kept * rows.shape[0]
-        gap = xp.sum((mean - xp.astype(self.engine.center, xp.float64)) ** 2, axis=1)
-        error = mass * (self.engine.radius + gap**0.5) / math.sqrt(d)
-        error = error + 2 * self.engine.eps * self.engine.reach
-        return mean, Certificate(error, mass, seen / (n * x.shape[0]))
+        mean, error, mass = xp.zeros_like(x), 0 * sigma, 0 * sigma
+        budget, pairs = tolerance * math.sqrt(d), 0
+        rounding = 4 * self.engine.eps * self.engine.reach
+        every = xp.arange(x.shape[0], device=_device(x))
+        first = every % max(1, x.shape[0] // PROBED) == 0
+        todo = [(xp.nonzero(~first)[0], budget), (xp.nonzero(first)[0], budget)]
+        while todo:
+            rows, goal = todo.pop()
+            if rows.shape[0] == 0:
+                continue
+            try:
+                part = Descent(self, x[rows], sigma[rows], goal)
+            except TooMany:
+                rows = xp.concat([rows, *(more for more, _ in todo)])
+                pairs += self._sum_all(x, sigma, rows, mean)
+                error[rows], mass[rows] = 0.0, 0.0
+                break
+            except Crowded:
+                half = rows.shape[0] // 2
+                todo += [(rows[half:], goal), (rows[:half], goal)]
+                continue
+            mean[rows], error[rows], mass[rows] = part.mean, part.error, part.discarded
+            pairs += part.pairs
+            over = xp.nonzero(part.error > budget)[0]
+            if over.shape[0] and goal > 0:
+                # Only the end tells how far the mean lies from x: ask for more.
+                goal = goal / 4 if goal > budget / 100 else 0.0
+                todo.append((rows[over], goal))
+        error = (error + rounding) / math.sqrt(d)
+        return mean, Certificate(error, mass, pairs / (n * x.shape[0]))
 
-    def _tile(self, x, sigma, cut):
-        """Return the means of a few rows, and how many points were left in."""
-        xp, d = self.xp, self.points.shape[1]
-        center = (xp.min(x, axis=0) + xp.max(x, axis=0)) / 2
-        away = _outside(x[:, None, :], self.low, self.high, xp)
-        best = xp.argmin(away, axis=1)
-        near = self._squares(x, best)
-        limit = near * (1 + 1e-12) + 2 * cut * sigma**2
-        boxes = xp.nonzero(xp.any(away <= limit[:, None], axis=0))[0]
-        columns = (boxes[:, None] * LEAF + xp.arange(LEAF)).reshape(-1)
-        columns = columns[columns < self.points.shape[0]]
-        points = self.points[columns] - center
-        squares = sum(
-            (x[:, k : k + 1] - center[k] - points[:, k]) ** 2 for k in range(d)
-        )
-        logits = squares / (-2 * sigma[:, None] ** 2)
-        weights = xp.exp(logits - xp.max(logits, axis=1)[:, None])
-        mean = (weights @ points) / xp.sum(weights, axis=1)[:, None]
-        return mean + center, int(columns.shape[0])
+    def _sum_all(self, x, sigma, rows, mean):
+        """Fill in the means of some rows over all points; return the pairs it took."""
+        xp, dtype = self.xp, self.engine.points.dtype
+        some = [xp.astype(value[rows], dtype, copy=False) for value in (x, sigma)]
+        parts = [part.mean() for _, part in self.engine.averages(*some)]
+        mean[rows] = xp.astype(xp.concat(parts), xp.float64, copy=False)
+        return rows.shape[0] * self.points.shape[0]
 
-    def _squares(self, x, boxes):
-        """Return the squared distance of each row to the nearest point of its box."""
-        xp, n = self.xp, self.points.shape[0]
-        columns = boxes[:, None] * LEAF + xp.arange(LEAF)
-        columns = xp.clip(columns, None, n - 1)
-        gaps = self.points[columns] - x[:, None, :]
-        return xp.min(xp.sum(gaps**2, axis=2), axis=1)
+
+class TooMany(Exception):
+    """Summing over all points is cheaper."""
+
+
+class Nodes:
+    """The nodes of one level: number, mean, radius and variance of their points."""
+
+    def __init__(self, size, count, mean, radius, variance):
+        self.size, self.count, self.mean = size, count, mean
+        self.radius, self.variance = radius, variance
+
+
+class Descent:
+    """All rows go down the tree together; what is settled is added up on the way."""
+
+    def __init__(self, boxes, x, sigma, budget):
+        xp, m = boxes.xp, x.shape[0]
+        self.boxes, self.x, self.sigma, self.budget = boxes, x, sigma, budget
+        self.noise = 2 * sigma**2
+        zero = 0 * sigma
+        self.top = zero - 1e300  # below every log weight, and finite
+        self.sums = xp.zeros((m, x.shape[1] + 4), dtype=x.dtype, device=_device(x))
+        self.settled, self.lost, self.mass = zero, zero, zero
+        self.pairs = self.work = 0
+        self.highest = zero
+        nodes = boxes.levels[-1].count.shape[0]
+        rows = xp.arange(m * nodes, device=_device(x)) // nodes
+        places = xp.arange(m * nodes, device=_device(x)) % nodes
+        for level in range(len(boxes.levels) - 1, -1, -1):
+            self._count(rows.shape[0], 1)
+            rows, places = self._visit(level, rows, places)
+            if level > 0:
+                rows, places = self._halves(level, rows, places)
+        self._count(rows.shape[0], LEAF)
+        self._look(rows, places)
+        self._finish()
+
+    def _visit(self, level, rows, places):
+        """Settle or leave out nodes of one level; return the others."""
+        xp, nodes, m = self.boxes.xp, self.boxes.levels[level], self.x.shape[0]
+        center, noise = nodes.mean[places], self.noise[rows]
+        offsets = center - self.x[rows]
+        squares = xp.sum(offsets**2, axis=1)
+        count, radius = nodes.count[places], nodes.radius[places]
+        variance, distance = nodes.variance[places], squares**0.5
+        logs = xp.log(count)
+        lower = logs - (distance + radius) ** 2 / noise
+        best = xp.maximum(row_maxima(lower, rows, m), self.top)
+        total = row_sums(xp.exp(lower - best[rows]), rows, m)
+        total = total + self.settled * xp.exp(self.top - best)
+        upper = logs - xp.clip(distance - radius, 0.0, None) ** 2 / noise
+        upper = upper - (best + xp.log(total))[rows]
+        most = xp.exp(xp.clip(upper, None, 0.0))  # no share of the weight exceeds 1
+        slope = (2 * distance + radius) / noise
+        change = xp.clip(radius * slope, 1e-4, 50.0)
+        growth = xp.expm1(change) / change
+        weight = variance / noise + variance * slope**2 * (growth - 1) / change
+        place = variance * slope * growth
+        near = -row_maxima(-(distance + radius), rows, m)
+        reach = distance + radius + near[rows]
+        # A node may err by its part of the tolerance, or by that of its weight.
+        part = self.budget * count / self.boxes.points.shape[0]
+        error = weight * reach + place
+        inside = (error <= STANDING * self.budget) | (most * error <= STANDING * part)
+        inside = inside & (weight < 0.5) & (change < 50.0)
+        out = ~inside & (most * reach <= DROPPED * part)
+        dropped = xp.where(out, most, 0 * most)
+        self.mass = self.mass + row_sums(dropped, rows, m)
+        self.lost = self.lost + row_sums(dropped * reach, rows, m)
+        some = xp.nonzero(inside)[0]
+        logs = logs - squares / noise
+        far = weight * distance
+        settled = (rows, logs, offsets, weight, place, far)
+        self._settle(*(value[some] for value in settled))
+        left = xp.nonzero(~(out | inside))[0]
+        return rows[left], places[left]
+
+    def _look(self, rows, places):
+        """Settle what is in leaves, point by point."""
+        xp, boxes = self.boxes.xp, self.boxes
+        gaps = [
+            side[places] - self.x[rows, k][:, None]
+            for k, side in enumerate(boxes.sides)
+        ]
+        logits = sum(gap**2 for gap in gaps) / -self.noise[rows][:, None]
+        logits = logits + boxes.there[places]
+        top = xp.max(logits, axis=1)
+        weights = xp.exp(logits - top[:, None])
+        total = xp.sum(weights, axis=1)
+        offsets = [xp.sum(weights * gap, axis=1) / total for gap in gaps]
+        zero = 0 * total
+        logs = top + xp.log(total)
+        self._settle(rows, logs, xp.stack(offsets, axis=1), zero, zero, zero)
+
+    def _count(self, pairs, points):
+        """Count pairs of rows and nodes; stop where a plain sum would be faster."""
+        self.pairs += pairs * points
+        self.work += pairs * (NODE + points - 1)
+        if pairs * points > PAIRS and self.x.shape[0] > 1:
+            raise Crowded
+        if self.work > self.x.shape[0] * self.boxes.points.shape[0] / 2:
+            raise TooMany
+
+    def _halves(self, level, rows, places):
+        """Return the two children of each node, in the rows' order."""
+        xp, fan = self.boxes.xp, 2
+        below = self.boxes.levels[level - 1].count.shape[0]
+        child = (fan * places)[:, None] + xp.arange(fan, device=_device(places))
+        rows = xp.broadcast_to(rows[:, None], child.shape)
+        there = child < below
+        return rows[there], child[there]
+
+    def _settle(self, rows, logs, offsets, weight, place, far):
+        """Add nodes, each as one heavy point, to the running sums of their rows."""
+        xp, m = self.boxes.xp, self.x.shape[0]
+        if rows.shape[0] == 0:
+            return
+        top = xp.maximum(row_maxima(logs, rows, m), self.top)
+        share = xp.exp(logs - top[rows])
+        errors = xp.stack([far, weight, place, xp.ones_like(share)], axis=1)
+        values = xp.concat([offsets, errors], axis=1) * share[:, None]
+        shrink = xp.where(self.settled > 0, xp.exp(self.top - top), 0 * top)
+        self.sums = self.sums * shrink[:, None] + row_sums(values, rows, m)
+        sure = row_sums(share * (1 - weight), rows, m)
+        self.settled = self.settled * shrink + sure
+        self.top = top
+        self.highest = xp.maximum(self.highest, row_maxima(weight, rows, m))
+
+    def _finish(self):
+        xp, d = self.boxes.xp, self.x.shape[1]
+        total = self.sums[:, -1]
+        shift = self.sums[:, :d] / total[:, None]
+        self.mean = self.x + shift
+        far, weight, place = (self.sums[:, d + k] / total for k in range(3))
+        moved = xp.sum(shift**2, axis=1) ** 0.5
+        standing = (far + weight * moved + place) / (1 - self.highest)
+        # Left-out nodes were weighed at ``reach``, with a bound on ``|x - D|``.
+        self.discarded = self.mass
+        self.error = standing + self.lost + self.mass * moved
 
 
 def halved(points, leaf, xp):
-    """Return an order in which every ``leaf`` consecutive points lie together."""
-    order = xp.arange(points.shape[0])
+    """Return an order in which each ``leaf 2^k`` consecutive points lie together."""
+    order = xp.arange(points.shape[0], device=_device(points))
     todo = [(0, points.shape[0])]
     while todo:
         start, stop = todo.pop()
@@ -85,29 +254,25 @@ def halved(points, leaf, xp):
         some = order[start:stop]
         block = points[some]
         side = int(xp.argmax(xp.max(block, axis=0) - xp.min(block, axis=0)))
-        # Cut at a multiple of the leaf, so that leaves are full but for the last.
-        half = leaf * math.ceil((stop - start) / leaf / 2)
+        half = leaf * 2 ** (math.ceil(math.log2((stop - start) / leaf)) - 1)
         order[start:stop] = some[xp.argsort(block[:, side])]
         todo += [(start, start + half), (start + half, stop)]
     return order
 
 
-def corners(points, leaf, xp):
-    """Return the lowest and highest coordinates of each leaf, ``(boxes, d)``."""
+def _nodes(points, size, xp):
+    """Return the nodes of ``size`` consecutive points each; the last may be smaller."""
     n = points.shape[0]
-    full = n // leaf
-    blocks = points[: full * leaf].reshape(full, leaf, points.shape[1])
-    low, high = [], []
-    if full:
-        low.append(xp.min(blocks, axis=1))
-        high.append(xp.max(blocks, axis=1))
-    if full * leaf < n:
-        low.append(xp.min(points[full * leaf :], axis=0)[None])
-        high.append(xp.max(points[full * leaf :], axis=0)[None])
-    return xp.concat(low), xp.concat(high)
+    number = xp.arange(n, device=_device(points)) // size
+    nodes = -(-n // size)
+    count = row_sums(xp.ones_like(points[:, 0]), number, nodes)
+    mean = row_sums(points, number, nodes) / count[:, None]
+    squares = xp.sum((points - mean[number]) ** 2, axis=1)
+    variance = row_sums(squares, number, nodes) / count
+    # The mean is rounded: a little is added to what lies around it.
+    radius = row_maxima(squares, number, nodes) ** 0.5 * (1 + 1e-12)
+    return Nodes(size, count, mean, radius, variance * (1 + 1e-12))
 
 
-def _outside(x, low, high, xp):
-    """Return the squared distance from ``x`` to each box, 0 inside."""
-    gap = xp.clip(low - x, 0.0, None) + xp.clip(x - high, 0.0, None)
-    return xp.sum(gap**2, axis=2)
+def _device(array):
+    return getattr(array, "device", None)

@@ -8,7 +8,7 @@ from scipy import stats
 import empirical_score as es
 from empirical_score import EmpiricalScore
 from empirical_score._axes import Axes
-from empirical_score._boxes import corners, halved
+from empirical_score._boxes import Boxes, halved
 from empirical_score._engine import Engine
 from empirical_score._trajectory import Trajectory
 
@@ -201,17 +201,42 @@ def test_axes_bound_every_product_and_every_sum():
     assert singular <= axes.norms[-1] <= 1.02 * singular
 
 
-def test_boxes_hold_their_points_and_leaves_are_full():
-    points = np.random.default_rng(9).standard_normal((1000, 3))
+def test_nodes_of_the_tree_hold_their_points():
+    points = np.random.default_rng(9).standard_normal((5000, 3))
     order = halved(points, 64, np)
-    assert sorted(order) == list(range(1000))
-    low, high = corners(points[order], 64, np)
-    assert low.shape == (16, 3)
-    for box in range(16):
-        inside = points[order][64 * box : 64 * (box + 1)]
-        assert np.all((inside >= low[box]) & (inside <= high[box]))
-    spread = np.mean(np.prod(high - low, axis=1))
-    assert spread < 0.1 * np.prod(np.ptp(points, axis=0))
+    assert sorted(order) == list(range(5000))
+    boxes = Boxes(Engine(points, 2**27))
+    for nodes in boxes.levels:
+        spread = []
+        for k in range(len(nodes.count)):
+            own = boxes.points[nodes.size * k : nodes.size * (k + 1)]
+            gaps = own - nodes.mean[k]
+            assert nodes.count[k] == len(own)
+            np.testing.assert_allclose(nodes.mean[k], own.mean(0), atol=1e-12)
+            assert np.all((gaps**2).sum(1) <= nodes.radius[k] ** 2)
+            spread.append(np.sum(gaps**2))
+        assert sum(spread) < np.sum((points - points.mean(0)) ** 2) + 1e-9
+    assert sum(spread) > 2 * np.sum(boxes.levels[0].variance * boxes.levels[0].count)
+
+
+def test_what_a_node_stands_for_is_bounded_as_proved():
+    """Brute force: weight and first moment of a cloud against those of its mean."""
+    rng = np.random.default_rng(10)
+    for _ in range(400):
+        sigma, size = rng.uniform(0.3, 2), rng.uniform(0.01, 0.5)
+        cloud = size * rng.standard_normal((6, 2))
+        cloud -= cloud.mean(0)
+        center = rng.uniform(-2, 2, 2)
+        weights = np.exp(-((cloud + center) ** 2).sum(1) / (2 * sigma**2))
+        alone = np.exp(-(center @ center) / (2 * sigma**2))
+        radius = np.sqrt((cloud**2).sum(1).max())
+        v, h = (cloud**2).sum(1).mean(), np.linalg.norm(center) / sigma**2
+        h += radius / (2 * sigma**2)
+        e = radius * h
+        bound = v / (2 * sigma**2) + v * h**2 * (np.expm1(e) - e) / e**2
+        assert abs(weights.mean() / alone - 1) <= bound
+        moment = np.linalg.norm(weights @ cloud / 6) / alone
+        assert moment <= v * h * np.expm1(e) / e
 
 
 def test_duplicates_ties_and_a_single_point():
