@@ -35,6 +35,9 @@ __all__ = [
     "uniform",
 ]
 
+# Numbers looked at in one go for NaN and infinity.
+FINITE = 2**24
+
 
 def as_points(value, name, dimension=None):
     """Return ``value`` as a finite floating array of shape ``(n, d)``, n and d >= 1.
@@ -245,10 +248,12 @@ def as_real(value, name):
 
 
 def _require_finite(array, name):
-    xp = array_namespace(array)
-    finite = xp.isfinite(array)
-    if not bool(xp.all(finite)):
-        bad = int(xp.sum(xp.astype(~xp.all(finite, axis=1), xp.int64)))
+    # Block by block: the points may lie in a file larger than the memory.
+    xp, bad = array_namespace(array), 0
+    for rows in row_blocks(array.shape[0], array.shape[1], FINITE):
+        finite = xp.all(xp.isfinite(array[rows]), axis=1)
+        bad += int(xp.sum(xp.astype(~finite, xp.int64)))
+    if bad:
         raise ValueError(
             f"{name} holds NaN or infinity in {bad} of its {array.shape[0]} rows"
         )
