@@ -22,6 +22,7 @@ FORMULA = re.compile(
     r"(?P<tex>\\\(.*?\\\)|\\\[.*?\\\]|\\begin\{.*?)(?P<close></(?P=tag)>)",
     re.DOTALL,
 )
+PARTS = ("body", "recap_of_prev", "recap_of_next")  # of a page, with formulas in them
 # Large delimiters are known by fewer names than delimiters are.
 BARS = {r"\\(lVert|rVert)": r"\\|", r"\\(lvert|rvert)": "|"}
 # Environments under names that the translator knows.
@@ -112,8 +113,9 @@ def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) ->
         plain = f"<noscript>{mathml(tex)}</noscript>"
         return match["open"] + match["before"] + shown + plain + match["close"]
 
-    if context.get("body"):
-        context["body"] = FORMULA.sub(both, context["body"])
+    for part in PARTS:
+        if context.get(part):
+            context[part] = FORMULA.sub(both, context[part])
 
 
 def setup(app: Sphinx) -> dict:

@@ -73,7 +73,10 @@ FAULTS = {
     "result": ("structure", "**Between two", "Between **two", "bold"),
     "section": ("structure", "## What this does not show", "## Limits", "missing"),
     "order": ("structure", "## Summary", "## Notes and sources\n\n## Summary", "order"),
-    "exercises": ("structure", "```{exercise} Open", "```{note} Open", "2 exercises"),
+    "exercises": ("exercises", "```{exercise} Un", "```{note} Un", "3 exercises"),
+    "difficulty": ("exercises", ":class: hard", ":class: wide", "ex-two-points-open"),
+    "kind": ("exercises", "**By hand.** S", "S", "ex-two-points-hand must start"),
+    "kinds": ("exercises", "**Open.** W", "**By hand.** W", "kind **Open.**"),
     "level": ("structure", "## Summary", "#### Deep\n\n## Summary", "skips a level"),
     "prefix": ("labels", ":label: thm-two", ":label: theorem-two", "thm-"),
     "label": (

@@ -301,6 +301,14 @@ def test_a_slider_works_by_keys_and_the_link_keeps_its_setting(labs):
 
 
 @needs_browser
+def test_a_link_without_points_starts_from_those_of_the_lab(labs):
+    labs.evaluate("location.hash = '#lab=ramp&kappa=0.25'")
+    settle(labs, "ramp")
+    values, points = state(labs, "ramp")
+    assert values["kappa"] == 0.25 and len(points) == values["count"]
+
+
+@needs_browser
 def test_the_sampler_ends_on_every_point_alike(labs):
     counts = [int(v) for v in settle(labs, "sampler")["counts"].split(",")]
     assert sum(counts) == 160

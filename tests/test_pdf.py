@@ -27,6 +27,9 @@ def test_pdf_of_the_small_book(written, tmp_path):
     assert pages >= 5  # title, contents, and at least a page for each file
     assert content.count(b"/Outlines") and content.count(b"/Dest")
     assert not re.search(rb"/URI\s*\(file:", content)  # no reference to this machine
+    page = book / "_build" / "one-page" / "_build" / "singlehtml" / "intro.html"
+    references = page.read_text().count('class="reference internal"')
+    assert len(re.findall(rb"/Subtype\s*/Link\b", content)) >= references > 20
 
 
 def test_a_broken_formula_is_found(written, tmp_path):

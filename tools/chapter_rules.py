@@ -63,6 +63,9 @@ DIRECTIVE = re.compile(
     re.MULTILINE,
 )
 LABEL = re.compile(r"^[ ]*:(?:label|name):[ ]*(\S+)", re.MULTILINE)
+DIFFICULTIES = ("easy", "medium", "hard")
+KINDS = ("By hand", "Change the code", "Explore in the lab", "Open")
+KIND = re.compile(rf"\*\*({'|'.join(KINDS)})(, then in code)?\.\*\* ")
 REASON = re.compile(r"#\s*nbval:\s*\S.{10,}")
 MACHINE_TEXT = re.compile(
     r"(?:/(?:home|root|Users|tmp|usr|opt|var|work|private)/[\w./-]+)|site-packages"
@@ -315,10 +318,31 @@ def structure(chapter: Chapter) -> Found:
             yield 0, f"section missing: ## {title}"
     if places != sorted(places):
         yield 0, f"sections in this order: {', '.join(SECTIONS)}"
-    names = [match["name"] for match in DIRECTIVE.finditer(text)]
-    exercises = names.count("exercise") + names.count("exercise-start")
-    if not 3 <= exercises <= 6:
-        yield 0, f"{exercises} exercises, expected 3 to 6"
+
+
+def exercises(chapter: Chapter) -> Found:
+    """Four to six exercises, each of a known kind, which says how hard it is."""
+    kinds = []
+    for number, cell in chapter.numbered("markdown"):
+        for match in DIRECTIVE.finditer(cell.source):
+            if match["name"] not in ("exercise", "exercise-start"):
+                continue
+            label = LABEL.search(match["options"])
+            name = label[1] if label else "without a label"
+            level = re.search(r"^[ ]*:class:[ ]*(.*?)[ ]*$", match["options"], re.M)
+            if not level or level[1] not in DIFFICULTIES:
+                yield number, f"exercise {name}: :class: {', '.join(DIFFICULTIES)}?"
+            kind = KIND.match(cell.source[match.end() :].lstrip("`:\n "))
+            kinds.append(kind and kind[1])
+            if not kind:
+                yield number, f"exercise {name} must start with **KIND.**: {KINDS}"
+    if chapter.is_ledger:
+        return
+    if not 4 <= len(kinds) <= 6:
+        yield 0, f"{len(kinds)} exercises, expected 4 to 6"
+    for kind in ("By hand", "Change the code", "Open"):
+        if kind not in kinds:
+            yield 0, f"no exercise of the kind **{kind}.**"
 
 
 def labels(chapter: Chapter) -> Found:
@@ -357,6 +381,7 @@ RULES = {
     "python": python_rules,
     "glue-key": glue_keys,
     "structure": structure,
+    "exercises": exercises,
     "labels": labels,
 }
 

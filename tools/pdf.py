@@ -59,9 +59,11 @@ FRONT = """([title, subtitle, parts]) => {
     first.classList.add('pdf-intro');
     const cover = make('header', 'pdf-cover', make('div', 'pdf-title', title));
     cover.append(make('p', '', subtitle));
-    // A link to a file of this machine leads nowhere once the book is printed.
+    // A link to a file of this machine leads nowhere once the book is printed, except
+    // to a place on this page.
     for (const a of article.querySelectorAll('a[href]'))
-        if (a.protocol === 'file:' && !a.getAttribute('href').startsWith('#'))
+        if (a.pathname === location.pathname && a.hash) a.setAttribute('href', a.hash);
+        else if (a.protocol === 'file:' && !a.getAttribute('href').startsWith('#'))
             a.replaceWith(...a.childNodes);
     article.prepend(cover, contents);
     return missing;

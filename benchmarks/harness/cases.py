@@ -15,12 +15,11 @@ import numpy as np
 import empirical_score as es
 
 from . import exact, problems, timing
-from .peers import PEERS, certificate
+from .peers import PEERS
 
 LOG = "ours-log", "scipy-kde", "sklearn-kde"
 OURS = "ours", "ours-certified"
 BEST = *OURS, "torch-attention", "torch"
-RMS = 1e-3
 
 
 @dataclass
@@ -219,7 +218,7 @@ class Mapped:
 
     def _call(self, kind, path, x):
         data = np.load(path, mmap_mode="r")
-        options = certificate(data[: self.block], RMS) if kind.certified else {}
+        options = {"tolerance": kind.bound}
         prepared, score = timing.seconds(lambda: es.EmpiricalScore(data, **options))
         spent, value = timing.seconds(lambda: score.denoise(x, self.sigma))
         return {"prepare": prepared, "seconds": spent, "value": value}
@@ -350,10 +349,7 @@ def caller(peer, x, sigma):
 
 
 def sampled(peer, start, levels):
-    """Return the ends of the sampling run, from one competitor's score.
-
-    A method that certifies a whole run, not single calls, enters here.
-    """
+    """Return the ends of the sampling run, from one competitor's score."""
 
     def score(x, sigma):
         return (peer(x, sigma) - x) / sigma**2

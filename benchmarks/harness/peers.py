@@ -8,7 +8,6 @@ says so, and one that would need more memory than ``MOST`` for a call is not run
 
 import contextlib
 import importlib.util
-import inspect
 import io
 import sys
 import warnings
@@ -83,19 +82,10 @@ class Matrix(Peer):
 
 
 class Ours(Peer, name="ours", label="ours, exact (torch arrays)"):
-    """The book's engine, asked for the exact average over all points."""
-
-    certified = False
+    """The book's engine: the average over all points, or to the tolerance ``bound``."""
 
     def __init__(self, data):
-        options = certificate(data, self.bound) if self.certified else {}
-        self.score = es.EmpiricalScore(self.adapt(data), **options)
-
-    @classmethod
-    def missing(cls):
-        if cls.certified and not can_certify():
-            return "not in this version of the library"
-        return None
+        self.score = es.EmpiricalScore(self.adapt(data), tolerance=self.bound)
 
     def __call__(self, x, sigma):
         return getattr(self.score, self.value)(x, sigma)
@@ -111,7 +101,6 @@ class Certified(
     Ours,
     name="ours-certified",
     label="ours, certified 1e-3 (torch arrays)",
-    certified=True,
     bound=1e-3,
 ):
     pass
@@ -125,21 +114,6 @@ class OursLog(
     tolerance=1e-2,
 ):
     pass
-
-
-def can_certify():
-    """Return whether this version of the library certifies its errors."""
-    return "tolerance" in inspect.signature(es.EmpiricalScore).parameters
-
-
-def certificate(data, rms):
-    """Return the engine's options for an RMS error of at most ``rms`` a coordinate.
-
-    Dropping the share eps of the weight moves an average by at most eps times the
-    diameter of the data, and that is at most twice their radius about the mean.
-    """
-    radius = float(np.sqrt(((data - data.mean(0)) ** 2).sum(1).max()))
-    return {"tolerance": min(0.5, rms * data.shape[1] ** 0.5 / (2 * radius))}
 
 
 class NumPyBroadcast(

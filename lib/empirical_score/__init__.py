@@ -3,9 +3,9 @@
 ``import empirical_score as es``; importing it, and using it on NumPy arrays, never
 imports torch.  Modules depend only downward: noise, densities, empirical; the
 smoothed scores (smoothing, temperature, unconditional, smoothers, variational);
-samplers and correctors; targets and networks; divergences, copying, linear, relative;
-neighbors, curves, copy_statistics, copy_tests and the audit on top of them; datasets,
-figures.  ``figures`` (matplotlib) is imported by name.
+samplers and correctors; sharding; targets and networks; divergences, copying, linear,
+relative; neighbors, curves, copy_statistics, copy_tests and the audit on top of them;
+datasets, figures.  ``figures`` (matplotlib) is imported by name.
 """
 
 from . import (
@@ -81,6 +81,7 @@ __all__ = [
     "PowerTemperature",
     "RampScore",
     "RelativeDistance",
+    "ShardedScore",
     "SmoothestScore",
     "SwitchedScore",
     "TemperedScore",
@@ -130,9 +131,13 @@ __all__ = [
 
 
 def __getattr__(name):
-    """Import the networks when they are first asked for."""
+    """Import what needs torch when it is first asked for."""
     if name in ("Denoiser", "train"):
         from . import networks
 
         return getattr(networks, name)
+    if name == "ShardedScore":
+        from .sharding import ShardedScore
+
+        return ShardedScore
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

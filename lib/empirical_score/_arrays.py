@@ -13,6 +13,8 @@ from array_api_compat import (
     is_torch_array,
 )
 
+from . import _mapped
+
 __all__ = [
     "array_namespace",
     "as_count",
@@ -35,8 +37,8 @@ __all__ = [
     "uniform",
 ]
 
-# Numbers looked at in one go for NaN and infinity.
-FINITE = 2**24
+
+BLOCK = 2**22  # numbers that are looked at together
 
 
 def as_points(value, name, dimension=None):
@@ -248,11 +250,11 @@ def as_real(value, name):
 
 
 def _require_finite(array, name):
-    # Block by block: the points may lie in a file larger than the memory.
     xp, bad = array_namespace(array), 0
-    for rows in row_blocks(array.shape[0], array.shape[1], FINITE):
-        finite = xp.all(xp.isfinite(array[rows]), axis=1)
-        bad += int(xp.sum(xp.astype(~finite, xp.int64)))
+    for _, block in _mapped.blocks(array, max(1, BLOCK // array.shape[1])):
+        finite = xp.isfinite(block)
+        if not bool(xp.all(finite)):
+            bad += int(xp.sum(xp.astype(~xp.all(finite, axis=1), xp.int64)))
     if bad:
         raise ValueError(
             f"{name} holds NaN or infinity in {bad} of its {array.shape[0]} rows"

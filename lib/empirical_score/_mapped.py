@@ -9,15 +9,14 @@ import mmap
 
 import numpy as np
 
-from ._arrays import is_numpy_array, row_blocks
-
 __all__ = ["blocks", "is_mapped"]
 
 
 def blocks(points, rows):
     """Yield ``(slice, block)``: consecutive rows of ``points``, ``rows`` at a time."""
     mapped = _map(points)
-    for part in row_blocks(points.shape[0], 1, rows):
+    for start in range(0, points.shape[0], rows):
+        part = slice(start, min(start + rows, points.shape[0]))
         block = points[part]
         if mapped is None:
             yield part, block
@@ -33,7 +32,7 @@ def is_mapped(points):
 
 def _base(points):
     """Return the memory-mapped array that ``points`` is, or is a view of."""
-    while points is not None and is_numpy_array(points):
+    while isinstance(points, np.ndarray):
         if isinstance(points, np.memmap):
             return points
         points = points.base

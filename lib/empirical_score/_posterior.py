@@ -46,6 +46,11 @@ class Posterior:
         """Return ``w``, ``(m, n)``."""
         return self.engine.xp.exp(self.log_weights())
 
+    def anchored(self):
+        """Return the anchors ``(m, d)``, in float64, and ``log_sum``, ``(m,)``."""
+        every = slice(None)
+        return self._anchors(every), self._double(self.log_sum)
+
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
         offset = (self.x - self.engine.points[self.anchor]) / self.sigma[:, None]

@@ -60,6 +60,13 @@ class Streamed:
         """Return the posterior mean minus ``x``, ``(m, d)``."""
         return self._join(self.sums.mean() - self.sums.x, self.pairs.shift())
 
+    def anchored(self):
+        """Return the anchors ``(m, d)`` and the log sum of weights against them."""
+        xp, points = self.engine.xp, self.engine.points
+        anchors = self._join(points[self.sums.anchor], self.pairs.anchors)
+        totals = self._join(self.sums.total, self.pairs.total)
+        return _double(anchors, xp), xp.log(_double(totals, xp))
+
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
         return self._join(self.sums.log_kernel_sum(), self.pairs.log_kernel_sum())

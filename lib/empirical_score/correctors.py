@@ -8,7 +8,7 @@ together is a corrector (Song et al. 2021, Algorithm 4) or steps that need no le
 import math
 
 from ._arrays import array_namespace, as_count, as_points, as_positive_number, normal
-from .samplers import _run
+from .samplers import walk
 
 __all__ = ["sample_corrected", "sample_fixed_point"]
 
@@ -88,7 +88,7 @@ def sample_corrected(
         noise = normal(rng, tuple(x.shape), x)
         return x + variance * score(x, t) + math.sqrt(variance) * noise
 
-    return _run(step, x, levels, trajectory, callback)
+    return walk(step, x, levels, trajectory, callback)
 
 
 def sample_fixed_point(denoise, x, steps, rate=0.2, *, trajectory=False, callback=None):

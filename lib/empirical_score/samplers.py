@@ -52,8 +52,8 @@ def sample_ode(
     prepare = getattr(score, "starting_from", None)
     if prepare is not None:
         # What all states of a deterministic path share is computed once.
-        start = as_points(x, "x")
-        score = prepare(process.to_noise_level(start, float(levels[0]))[0])
+        first = float(check_decreasing(levels)[0])
+        score = prepare(process.to_noise_level(as_points(x, "x"), first)[0])
 
     def velocity(x, t):
         slope = process.score(score, x, t)
@@ -66,7 +66,7 @@ def sample_ode(
             return proposal
         return x + (s - t) * (first + velocity(proposal, s)) / 2
 
-    return _run(step, x, levels, trajectory, callback)
+    return walk(step, x, levels, trajectory, callback)
 
 
 def sample_sde(
@@ -112,10 +112,11 @@ def sample_sde(
         return float(process.alpha(s)) * (mean + end * (1 - ratio) ** 0.5 * noise)
 
     step = euler if method == "euler" else ancestral
-    return _run(step, x, levels, trajectory, callback)
+    return walk(step, x, levels, trajectory, callback)
 
 
-def _run(step, x, levels, trajectory, callback):
+def walk(step, x, levels, trajectory, callback):
+    """Take ``step(x, t, s)`` from level to level; the states, or the last one."""
     levels = [float(level) for level in check_decreasing(levels)]
     x = as_points(x, "x")
     xp = array_namespace(x)

@@ -162,7 +162,7 @@
       const { points } = this.spec;
       if (!points) return true;
       this.points = points.start(this.values).map((p) => [...p]);
-      const flat = (given.get("points") || "").split(",").map(Number);
+      const flat = given.has("points") ? given.get("points").split(",").map(Number) : [];
       const d = points.dimension;
       if (points.most && flat.length >= d && flat.length % d === 0)
         if (flat.every(Number.isFinite) && flat.length / d <= points.most)

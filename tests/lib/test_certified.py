@@ -8,8 +8,7 @@ from scipy import stats
 import empirical_score as es
 from empirical_score import EmpiricalScore
 from empirical_score._axes import Axes
-from empirical_score._boxes import Boxes, corners, halved
-from empirical_score._certified import Certified
+from empirical_score._boxes import corners, halved
 from empirical_score._engine import Engine
 from empirical_score._trajectory import Trajectory
 

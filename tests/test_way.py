@@ -1,0 +1,175 @@
+"""The pages that lead through the book say what the pages they speak of say."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+
+import pytest
+from docutils import nodes
+
+from minihouse import CHAPTER, ROOT, build
+
+sys.path.insert(0, str(ROOT / "_ext"))
+import map_ext
+import outline
+
+
+def page(built, name):
+    """A page of the small book's site."""
+    return (built / "_build" / "html" / f"{name}.html").read_text()
+
+
+def words(text):
+    """The text of an HTML fragment."""
+    plain = re.sub(r"<noscript>.*?</noscript>|<[^>]+>", "", text, flags=re.DOTALL)
+    return " ".join(plain.split())
+
+
+def article(text):
+    return words(text.split("<article", 1)[1].split("</article>")[0])
+
+
+# --- Pieces -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("paragraph", "begins"),
+    [
+        ("One. Two.", "One. Two."),
+        ("Is it? Yes.", "Is it?"),
+        ("For e.g. two points it holds. More.", "For e.g. two points it holds. More."),
+        (f"{'x' * 280}. More. And more.", f"{'x' * 280}."),
+    ],
+)
+def test_how_a_paragraph_begins(paragraph, begins):
+    found = outline.opening([nodes.Text(paragraph)])
+    assert "".join(node.astext() for node in found) == begins
+
+
+def test_a_formula_is_no_end_of_a_sentence():
+    inside = [nodes.Text("Show "), nodes.math("", "a. b?"), nodes.Text(" now? Later.")]
+    assert [n.astext() for n in outline.opening(inside)] == ["Show ", "a. b?", " now?"]
+
+
+def test_copies_have_no_identifiers_and_leave_the_original_alone():
+    original = nodes.inline("", "a", ids=["x"], names=["x"])
+    (made,) = outline.copied([original], "elsewhere")
+    assert made["ids"] == [] and original["ids"] == ["x"]
+
+
+def test_the_map_leaves_out_what_follows():
+    graph = {"a": set(), "b": {"a"}, "c": {"a", "b"}, "d": {"a", "c"}, "e": {"a"}}
+    assert map_ext.direct(graph) == {**graph, "c": {"b"}, "d": {"c"}}
+
+
+def test_the_map_bears_a_circle():
+    graph = {"a": {"b"}, "b": {"a"}, "c": {"a"}}
+    assert map_ext.direct(graph) == graph
+
+
+# --- Pages --------------------------------------------------------------------------
+
+
+def test_exercises_are_listed_by_chapter_and_kind(built):
+    text = page(built, "exercises")
+    said = article(text)
+    assert "Exercise 1.1 By hand easy Show that the slope at the origin" in said
+    assert "Exercise 1.2 (By machine) Change the code easy Find the positive" in said
+    assert "Kind easy medium hard all By hand 1 0 0 1" in said
+    assert text.count(f'href="{CHAPTER}.html#ex-two-points-open"') == 2
+    assert '<span class="math notranslate nohighlight"><span class="tex">' in text
+
+
+def test_an_exercise_says_how_hard_it_is(built):
+    found = re.findall(r'<span class="difficulty">(\w+)</span>', page(built, CHAPTER))
+    assert found == ["easy", "easy", "medium", "hard"]
+
+
+def test_statements_are_listed_with_their_titles(built):
+    said = article(page(built, "statements"))
+    assert "1. Two points pull on one Definition 1.1 Score" in said
+    assert re.search(r"There are [\w ,]+ and \d+ \w+\.", said)
+
+
+def test_the_map_is_made_of_links(built):
+    text = page(built, "index") + page(built, "intro")
+    row = re.search(r'<div class="map-row".*?</div>', text, re.DOTALL)[0]
+    assert f'href="{CHAPTER}.html"' in row
+    assert "I. A part What do two points do?" in article(text)
+
+
+def test_a_neighbor_says_its_result_with_its_formulas(built):
+    text = page(built, "intro")
+    foot = text.split('class="prev-next-area"')[1]
+    assert "is a straight line bent by a hyperbolic tangent, " in words(foot)
+    assert r'<span class="tex">\(\tanh\)</span><noscript><math' in foot
+    assert "tex-chtml-full.js" in text
+
+
+def test_entries_lead_to_the_ledgers_rows(built):
+    text = page(built, "papers")
+    said = article(text)
+    assert "Theorem 1. The score of two points is a bent line. Here: 1. Two" in said
+    assert "(Theorem 1.2). Verdict: sharpened: holds" in said
+    assert '"results.html#somebody-theorem-1"' in text
+    assert 'id="somebody-theorem-1"' in page(built, "results")
+
+
+FAULTS = {
+    f"{CHAPTER}.md": [
+        (":class: easy", ":class: wide", "ex-two-points-hand does not say how hard"),
+        ("**Open.** What", "What", "ex-two-points-open begins with none of"),
+        (
+            "{prf:theorem} Two points\n",
+            "{prf:theorem}\n",
+            "thm-two-points has no title",
+        ),
+    ],
+    "papers.md": [
+        (":rows: somebody-theorem-1", ":rows: nobody", "has no row nobody"),
+    ],
+    "results.md": [
+        (
+            "| sharpened |",
+            "| theirs |",
+            "no entry {from-paper} names this row: Theorem 1",
+        ),
+    ],
+    "intro.md": [
+        ("What do two points do?\n", "", "0 questions for 1 parts"),
+    ],
+}
+
+
+def test_every_planted_fault_fails_the_build(written, tmp_path):
+    book = tmp_path / "book"
+    shutil.copytree(written, book)
+    # Without its notebook the chapter is a page of plain text.
+    (book / f"{CHAPTER}.ipynb").unlink()
+    config = book / "_config.yml"
+    config.write_text(config.read_text().replace('"chapters/**.md"', '"nothing"'))
+    for name, faults in FAULTS.items():
+        text = (book / name).read_text()
+        for old, new, _ in faults:
+            assert old in text, old
+            text = text.replace(old, new, 1)
+        (book / name).write_text(text)
+    result = build(book)
+    said = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode != 0
+    for message in (m for faults in FAULTS.values() for _, _, m in faults):
+        assert message in said
+
+
+def test_every_word_of_the_glossary_says_where_it_is_taught():
+    text = (ROOT / "glossary.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\{glossary\}\n(.*?)^```", text, re.M | re.S)
+    entries = [e for block in blocks for e in re.split(r"\n\n(?=\S)", block.strip())]
+    assert len(entries) > 40
+    for entry in entries:
+        word, taught = entry.split("\n", 1)
+        link = r"\{(?:prf:ref|numref|ref|doc|term)\}`"
+        assert re.search(link, taught), f"{word}: no link"
+        assert taught.count(". ") < 4, f"{word}: too long for a glossary"
