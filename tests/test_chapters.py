@@ -288,6 +288,11 @@ def test_digest_follows_code_library_pins_and_other_chapters(written, tmp_path):
     seen = [digest(f"{CHAPTER}.md"), digest()]
     (experiments / f"{Path(CHAPTER).name}.py").write_text("x = 1\n")
     seen.append(digest(f"{CHAPTER}.md"))
+    (root / "record.json").write_text("{}")
+    (root / f"{CHAPTER}.md").write_text("---\nreads: [record.json]\n---\n")
+    seen.append(digest(f"{CHAPTER}.md"))
+    (root / "record.json").write_text("[]")
+    seen.append(digest(f"{CHAPTER}.md"))
     module.write_text("x = 1\n")
     seen.append(digest())
     pins.write_text("numpy==2\n")

@@ -70,10 +70,16 @@ def needed_data(path: Path) -> dict[str, str]:
     They are declared in the front matter, under ``needs``. The fingerprint is the
     start of the one that ``empirical_score.datasets`` gives.
     """
-    text = path.with_suffix(".md").read_text(encoding="utf-8")
-    match = FRONT_MATTER.match(text)
-    declared = yaml.safe_load(match[1]).get("needs", {}) if match else {}
+    declared = front_matter(path).get("needs", {})
     return {name: str(mark) for name, mark in declared.items()}
+
+
+def front_matter(path: Path) -> dict:
+    """What a chapter's text declares at its head; nothing where there is no text."""
+    source = path.with_suffix(".md")
+    text = source.read_text(encoding="utf-8") if source.exists() else ""
+    match = FRONT_MATTER.match(text)
+    return yaml.safe_load(match[1]) if match else {}
 
 
 def missing_data(path: Path) -> str:
@@ -110,8 +116,8 @@ def reads_others(path: Path) -> bool:
 def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str:
     """A digest of all that can change a chapter's outputs: its code, library, pins.
 
-    With the long experiment of the same name, where there is one, and for the ledger
-    the outputs of all chapters.
+    With the long experiment of the same name, where there is one, the files that the
+    front matter lists under ``reads``, and for the ledger the outputs of all chapters.
     """
     digest = hashlib.sha256()
     for cell in code_cells(book):
@@ -124,6 +130,8 @@ def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str
         digest.update(b"requirements\n" + pins.read_bytes())
     for path in sorted((root / "tools" / "experiments").glob(f"{chapter.stem}.*")):
         digest.update(f"experiment {path.name}\n".encode() + path.read_bytes())
+    for name in front_matter(chapter).get("reads", []):
+        digest.update(f"record {name}\n".encode() + (root / name).read_bytes())
     for path in notebooks(root) if reads_others(chapter) else []:
         if not reads_others(path):
             digest.update(f"notebook {path.relative_to(root)}\n".encode())
