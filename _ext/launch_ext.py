@@ -24,7 +24,7 @@ from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 BRANCH = "colab"  # filled by .github/workflows/publish.yml
-CELL = '''\
+CELL = """\
 # This cell is only in the copies that are opened outside the book: on Colab, or
 # downloaded alone. It fetches the book, installs its library and goes to the
 # chapter's folder. Inside the book it does nothing.
@@ -55,7 +55,7 @@ if not Path("{steps}lib", "empirical_score").is_dir():
         import empirical_score as es
 
         getattr(es.datasets, name)(limit=1, download=True)
-'''
+"""
 
 
 def archive(url: str, branch: str) -> str:

@@ -10,8 +10,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "_ext")]
-import cover  # noqa: E402
 import share_ext  # noqa: E402
+
+import cover  # noqa: E402
 
 
 @pytest.mark.parametrize("name", cover.PICTURES)

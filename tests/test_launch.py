@@ -126,4 +126,6 @@ def test_inside_the_book_the_cell_does_nothing(tmp_path, monkeypatch):
 def test_binder_installs_the_pins_and_no_graphics_libraries():
     lines = (ROOT / ".binder" / "requirements.txt").read_text().splitlines()
     assert "-r ../requirements.txt" in lines
-    assert any(line.startswith("--extra-index-url") and "/cpu" in line for line in lines)
+    assert any(
+        line.startswith("--extra-index-url") and "/cpu" in line for line in lines
+    )

@@ -81,6 +81,24 @@ def test_check_site_fails_on_foreign_addresses_in_assets(site):
     assert [line.split(":")[0] for line in found] == ["_static/a.css", "_static/a.js"]
 
 
+def test_check_site_fails_on_a_heavy_figure_but_not_on_shared_files(site, monkeypatch):
+    def heavy() -> list[str]:
+        return [line for line in check_site.problems(site) if "bytes to load" in line]
+
+    monkeypatch.setattr(check_site, "HEAVIEST", 300_000)
+    assert heavy() == []
+    for name in ("shared.js", "grains.png"):
+        (site / "_static" / name).write_bytes(b" " * 300_000)
+    for page in ("intro.html", "references.html", PAGE):
+        up = "../" * page.count("/")
+        edit(site / page, END, f'<script src="{up}_static/shared.js"></script>{END}')
+    assert heavy() == []
+    image = '<img alt="A picture with many, many grains" src="_static/grains.png">'
+    edit(site / "intro.html", END, image + END)
+    (line,) = heavy()
+    assert line.startswith("intro.html: 3")
+
+
 def test_check_site_fails_on_an_empty_site(tmp_path):
     assert check_site.problems(tmp_path)
 
@@ -114,6 +132,12 @@ BROWSED = {
     "foreign.html": ("<img src='http://example.org/a.png'>", "request to another host"),
     "wide.html": ("<p style='width: 2000px'>wide</p>", "wider than the screen"),
     "math.html": ("<span class='math'>\\(x\\)</span>", "1 formulas not typeset"),
+    "nameless.html": ("<p><button></button></p>", "axe: button-name"),
+    "heading.html": ("<h1>One</h1><h4>Four</h4>", "axe: heading-order"),
+    "folded.html": (
+        "<details><summary>S</summary><img src='#'></details>",
+        "image-alt",
+    ),
     "pale.html": ("<p style='color: #ccc; background: #fff'>pale</p>", "low contrast"),
 }
 

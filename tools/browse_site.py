@@ -4,19 +4,24 @@
 
 Each page is opened at desktop and phone width and seen in light and dark. It fails on
 an error in the console, an uncaught exception, a formula with an error or without
-typesetting, a page wider than the screen, too little contrast of text, or a request
-to another host (all of which are refused). Exit status: 0 good, 1 problems, 77 no
-Chromium on this machine (1 where CI=true).
+typesetting, a page wider than the screen, too little contrast of text, a fault that
+axe-core finds, or a request to another host (all of which are refused). Exit status: 0
+good, 1 problems, 77 no Chromium on this machine (1 where CI=true).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import accessibility
 
 SKIPPED = 77
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -150,7 +155,29 @@ def look(
             shot = name.replace("/", "-").removesuffix(".html")
             path = folder / f"{shot}-{size}-{scheme}.png"
             page.screenshot(path=str(path), full_page=True)
+    # All rules in the last scheme, and what depends on colors again in the first.
+    accessibility.prepare(page)
+    found += accessibility.violations(page)
+    page.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
+    page.evaluate(SETTLED, SCHEMES[0])
+    found += accessibility.violations(page, ["color-contrast"])
     return found, hints
+
+
+def published(site: Path, url: str) -> Path | None:
+    """The file of the site that an address of the page for the lost stands for.
+
+    That page takes its addresses from the root of the place where it is published.
+    """
+    page = site / "404.html"
+    if url.startswith(site.as_uri()) or not page.exists():
+        return None
+    base = re.search(r'<base href="(/[^"]*)"', page.read_text(encoding="utf-8"))
+    path = unquote(urlsplit(url).path)
+    if not base or not path.startswith(base[1]):
+        return None
+    file = site / path.removeprefix(base[1])
+    return file if file.is_file() else None
 
 
 def browse(
@@ -180,7 +207,9 @@ def browse_width(
     width, height = WIDTHS[size]
 
     def guard(route, request):
-        if request.url.startswith(OWN):
+        if request.url.startswith("file:") and (file := published(site, request.url)):
+            route.fulfill(path=file)
+        elif request.url.startswith(OWN):
             route.continue_()
         else:
             refused.append(f"request to another host: {request.url}")

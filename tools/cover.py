@@ -28,7 +28,9 @@ from empirical_score import figures
 STATIC = Path(__file__).resolve().parents[1] / "static"
 PATHS, START, COLORS = 460, 1.35, 128
 TITLE = "The Empirical Score"
-QUESTION = "Trained to optimality, a diffusion model copies. When does it make anything new?"
+QUESTION = (
+    "Trained to optimality, a diffusion model copies. When does it make anything new?"
+)
 
 
 def draw() -> bytes:

@@ -1,0 +1,50 @@
+"""What axe-core, an independent checker, finds on a page that shuts readers out.
+
+Everything is unfolded first. Formulas are left to MathJax, which gives each of them to
+screen readers as MathML, and code is looked at as plain text: its colors are checked
+by `browse_site.py`, and with a node for each symbol an analysis takes four times as
+long. The page is spoiled afterwards.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+SHOWN = 3  # places of one fault
+PREPARE = """() => {
+    for (const folded of document.querySelectorAll('details')) folded.open = true;
+    for (const formula of document.querySelectorAll('mjx-container'))
+        formula.replaceWith('x');
+    for (const code of document.querySelectorAll('.highlight pre'))
+        code.textContent = code.textContent;
+}"""
+RUN = """async only => {
+    const options = {resultTypes: ['violations'], preload: false};
+    if (only) options.runOnly = only;
+    const {violations} = await axe.run(document, options);
+    return violations.map(({id, help, nodes}) => ({
+        id, help, places: nodes.map(node => node.target.join(' ')),
+    }));
+}"""
+
+
+@cache
+def axe() -> str:
+    """The script of axe-core, from the Python package that carries it."""
+    return (files("axe_playwright_python") / "axe.min.js").read_text(encoding="utf-8")
+
+
+def prepare(page) -> None:
+    """Make an open page ready for the analysis."""
+    page.evaluate(PREPARE)
+    page.evaluate(axe())
+
+
+def violations(page, only: list[str] | None = None) -> list[str]:
+    """One line for each rule that a prepared page breaks, or of some rules only."""
+    return [
+        f"axe: {rule['id']}: {rule['help']}, {len(rule['places'])} times: "
+        + ", ".join(rule["places"][:SHOWN])
+        for rule in page.evaluate(RUN, only)
+    ]
