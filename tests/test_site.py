@@ -131,6 +131,11 @@ BROWSED = {
     "exception.html": ("<script>throw Error('lost')</script>", "exception"),
     "foreign.html": ("<img src='http://example.org/a.png'>", "request to another host"),
     "wide.html": ("<p style='width: 2000px'>wide</p>", "wider than the screen"),
+    "clipped.html": (
+        "<details><div style='overflow: hidden; width: 9em'>"
+        "<pre>let no one see the end of this line</pre></div></details>",
+        "clipped: let no one",
+    ),
     "math.html": ("<span class='math'>\\(x\\)</span>", "1 formulas not typeset"),
     "nameless.html": ("<p><button></button></p>", "axe: button-name"),
     "heading.html": ("<h1>One</h1><h4>Four</h4>", "axe: heading-order"),

@@ -1,9 +1,9 @@
 """What axe-core, an independent checker, finds on a page that shuts readers out.
 
-Everything is unfolded first. Formulas are left to MathJax, which gives each of them to
-screen readers as MathML, and code is looked at as plain text: its colors are checked
-by `browse_site.py`, and with a node for each symbol an analysis takes four times as
-long. The page is spoiled afterwards.
+Formulas are left to MathJax, which gives each of them to screen readers as MathML, and
+code is looked at as plain text: its colors are checked by `browse_site.py`, and with a
+node for each symbol an analysis takes four times as long. The page is spoiled
+afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from importlib.resources import files
 
 SHOWN = 3  # places of one fault
 PREPARE = """() => {
-    for (const folded of document.querySelectorAll('details')) folded.open = true;
     for (const formula of document.querySelectorAll('mjx-container'))
         formula.replaceWith('x');
     for (const code of document.querySelectorAll('.highlight pre'))

@@ -4,9 +4,10 @@
 
 Each page is opened at desktop and phone width and seen in light and dark. It fails on
 an error in the console, an uncaught exception, a formula with an error or without
-typesetting, a page wider than the screen, too little contrast of text, a fault that
-axe-core finds, or a request to another host (all of which are refused). Exit status: 0
-good, 1 problems, 77 no Chromium on this machine (1 where CI=true).
+typesetting, a page wider than the screen, something clipped, too little contrast of
+text, a fault that axe-core finds, or a request to another host (all of which are
+refused). Exit status: 0 good, 1 problems, 77 no Chromium on this machine (1 where
+CI=true).
 """
 
 from __future__ import annotations
@@ -77,6 +78,24 @@ OVERFLOW = """() => {
         .map(e => e.tagName.toLowerCase() + '.' + (e.getAttribute('class') || ''));
     return {by: root.scrollWidth - wide, culprits: culprits.slice(0, 3)};
 }"""
+# What hides below an edge that does not scroll, proofs and solutions included.
+CLIPPED = """() => {
+    for (const folded of document.querySelectorAll('details')) folded.open = true;
+    for (const folded of document.querySelectorAll('.toggle-hidden'))
+        folded.classList.remove('toggle-hidden');
+    const hidden = e => {
+        const {right} = e.getBoundingClientRect();
+        for (let p = e.parentElement; p; p = p.parentElement) {
+            const flow = getComputedStyle(p).overflowX;
+            if (flow === 'auto' || flow === 'scroll') return false;
+            const edge = p.getBoundingClientRect().right;
+            if (flow !== 'visible' && right > edge + 1) return true;
+        }
+        return right > document.documentElement.clientWidth + 1;
+    };
+    return [...document.querySelectorAll('article :is(mjx-container, table, pre, img)')]
+        .filter(hidden).map(e => e.textContent.trim().slice(0, 40) || e.src);
+}"""
 WIDE_MATH = """() => [...document.querySelectorAll('div.math')].filter(m => {
     const set = m.querySelector('mjx-container'), line = set && set.firstElementChild;
     const room = m.clientWidth + 2;
@@ -145,8 +164,6 @@ def look(
     wide = page.evaluate(OVERFLOW)
     if wide["by"] > 1:
         found.append(f"page {wide['by']} px wider than the screen: {wide['culprits']}")
-    if size == "phone":
-        hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.evaluate(SETTLED, scheme)
@@ -155,6 +172,9 @@ def look(
             shot = name.replace("/", "-").removesuffix(".html")
             path = folder / f"{shot}-{size}-{scheme}.png"
             page.screenshot(path=str(path), full_page=True)
+    found += [f"clipped: {what}" for what in page.evaluate(CLIPPED)]
+    if size == "phone":
+        hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
     # All rules in the last scheme, and what depends on colors again in the first.
     accessibility.prepare(page)
     found += accessibility.violations(page)
