@@ -3,7 +3,8 @@
 The theme's script marks a page as light or dark, and all style sheets color by that
 mark. Until it has run, and where it never does, the page is marked `auto`. One more
 style sheet is made here from theirs: each rule for a light or a dark page once more,
-for a page marked `auto` on a system of that scheme.
+for a page marked `auto` on a system of that scheme. In print the rules for light pages
+hold on all pages.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ SHEETS = (  # in the order in which pages load them
     "css/book.css",
 )
 TARGET = "css/auto.css"
+AUTO = '[data-theme="auto"]'
+ALWAYS = "[data-theme][data-theme]"  # twice, to outweigh the rules for dark pages
 MARK = re.compile(r"\[data-theme=[\"']?(light|dark)[\"']?\]")
 COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 
@@ -56,17 +59,18 @@ def selectors(head: str) -> list[str]:
     return [part.strip() for part in parts]
 
 
-def unmarked(css: str, scheme: str) -> str:
+def unmarked(css: str, scheme: str, mark: str = AUTO) -> str:
     """The rules of a style sheet for one scheme, rewritten for pages marked `auto`."""
     kept = []
     for head, body in rules(COMMENT.sub("", css)):
         if head.startswith("@"):
-            inside = unmarked(body, scheme) if head.startswith("@media") else ""
+            media = head.startswith("@media")
+            inside = unmarked(body, scheme, mark) if media else ""
             kept += [f"{head} {{\n{inside}}}\n"] if inside else []
             continue
         fitting = [s for s in selectors(head) if scheme in MARK.findall(s)]
         if fitting:
-            names = [MARK.sub('[data-theme="auto"]', s) for s in fitting]
+            names = [MARK.sub(mark, s) for s in fitting]
             kept.append(f"{', '.join(names)} {{{body}}}\n")
     return "".join(kept)
 
@@ -81,6 +85,8 @@ def write_sheet(app: Sphinx, error: Exception | None) -> None:
     for scheme in ("light", "dark"):
         inside = "".join(unmarked(css, scheme) for css in sheets)
         text += f"@media (prefers-color-scheme: {scheme}) {{\n{inside}}}\n"
+    inside = "".join(unmarked(css, "light", ALWAYS) for css in sheets)
+    text += f"@media print {{\n{inside}}}\n"
     (static / TARGET).parent.mkdir(exist_ok=True)
     (static / TARGET).write_text(text, encoding="utf-8")
 

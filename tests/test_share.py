@@ -17,6 +17,12 @@ sys.path.insert(0, str(ROOT / "_ext"))
 import scheme_ext
 import share_ext
 
+COLORS = """() => [
+    'body', 'h1', '.highlight', '.highlight .kn, .highlight .nn', 'div.admonition',
+].flatMap(where => {
+    const style = getComputedStyle(document.querySelector(where));
+    return [style.color, style.backgroundColor];
+})"""
 FORK = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "Some/fork"}
 HOME = "https://some.github.io/fork/"
 needs_browser = pytest.mark.skipif(
@@ -132,11 +138,6 @@ def test_pages_without_scripts_follow_the_color_scheme(built):
     from playwright.sync_api import sync_playwright
 
     address = (built / "_build" / "html" / f"{CHAPTER}.html").as_uri()
-    colors = """() => ['body', 'h1', '.highlight', '.highlight .nn, .highlight .kn',
-        '.bd-sidebar-primary'].flatMap(where => {
-            const style = getComputedStyle(document.querySelector(where));
-            return [style.color, style.backgroundColor];
-    })"""
     seen = {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -151,9 +152,30 @@ def test_pages_without_scripts_follow_the_color_scheme(built):
                 page.goto(address)
                 if scripts:
                     page.evaluate(browse_site.SETTLED, scheme)
-                seen[scripts, scheme] = page.evaluate(colors)
+                seen[scripts, scheme] = page.evaluate(COLORS)
                 context.close()
         browser.close()
     assert seen[True, "dark"] != seen[True, "light"]
     for scheme in browse_site.SCHEMES:
         assert seen[False, scheme] == seen[True, scheme]
+
+
+@needs_browser
+def test_print_of_a_dark_page_is_that_of_a_light_one(built):
+    from playwright.sync_api import sync_playwright
+
+    seen = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browse_site.find_browser(), args=browse_site.FLAGS
+        )
+        for scheme in browse_site.SCHEMES:
+            page = browser.new_page(color_scheme=scheme)
+            page.goto((built / "_build" / "html" / f"{CHAPTER}.html").as_uri())
+            page.evaluate(browse_site.SETTLED, scheme)
+            page.emulate_media(media="print")
+            seen.append(page.evaluate(COLORS))
+            title = page.locator("article h1").first
+            assert title.is_visible() and not page.locator("nav").first.is_visible()
+        browser.close()
+    assert seen[0] == seen[1]
