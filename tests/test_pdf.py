@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import browse_site
+import pdf
 from minihouse import call
 
 pytestmark = pytest.mark.skipif(
@@ -27,6 +28,16 @@ def test_pdf_of_the_small_book(written, tmp_path):
     assert pages >= 5  # title, contents, and at least a page for each file
     assert content.count(b"/Outlines") and content.count(b"/Dest")
     assert not re.search(rb"/URI\s*\(file:", content)  # no reference to this machine
+
+
+def test_parts_are_numbered_as_books_number_them(tmp_path):
+    part = "- {caption: Middle, numbered: 1, chapters: [{file: a}]}\n"
+    ends = "- {caption: End, chapters: [{file: b}]}\n"
+    (tmp_path / "_toc.yml").write_text("parts:\n" + ends + 6 * part + ends)
+    first, *middle, last = pdf.table_of_contents(tmp_path)
+    assert first["name"] == last["name"] == "End" and not first["numbered"]
+    names = [name["name"].removesuffix(". Middle") for name in middle]
+    assert names == ["Part I", "Part II", "Part III", "Part IV", "Part V", "Part VI"]
 
 
 def test_a_broken_formula_is_found(written, tmp_path):
