@@ -133,7 +133,7 @@ BROWSED = {
     "wide.html": ("<p style='width: 2000px'>wide</p>", "wider than the screen"),
     "clipped.html": (
         "<details><div style='overflow: hidden; width: 9em'>"
-        "<pre>let no one see the end of this line</pre></div></details>",
+        "<pre style='width: 20em'>let no one see the end</pre></div></details>",
         "clipped: let no one",
     ),
     "math.html": ("<span class='math'>\\(x\\)</span>", "1 formulas not typeset"),
@@ -142,6 +142,10 @@ BROWSED = {
     "folded.html": (
         "<details><summary>S</summary><img src='#'></details>",
         "image-alt",
+    ),
+    "around.html": (
+        "</article><nav style='color: #ccc; background: #fff'>pale</nav><article>",
+        "dark: axe: color-contrast",
     ),
     "pale.html": ("<p style='color: #ccc; background: #fff'>pale</p>", "low contrast"),
 }
@@ -157,6 +161,8 @@ def test_browse_site_fails_on_each_planted_fault(site, capsys):
     lines = capsys.readouterr().out.splitlines()
     for name, (_, message) in BROWSED.items():
         assert any(li.startswith(name) and message in li for li in lines), (name, lines)
+    around = [li for li in lines if li.startswith("around") and "color-contrast" in li]
+    assert len(around) == 4, "at both widths and in both color schemes"
     assert any("error.html" in li and "error in a formula" in li for li in lines), lines
     assert not [li for li in lines if li.startswith(PAGE)], "the real page is clean"
 

@@ -18,10 +18,15 @@ PREPARE = """() => {
     for (const code of document.querySelectorAll('.highlight pre'))
         code.textContent = code.textContent;
 }"""
-RUN = """async only => {
-    const options = {resultTypes: ['violations'], preload: false};
-    if (only) options.runOnly = only;
-    const {violations} = await axe.run(document, options);
+# The whole page by all rules, colors apart; or what stands around the article, by the
+# rules of WCAG with colors, for a width and a color scheme.
+RUN = """async around => {
+    const options = around
+        ? {runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa']}
+        : {rules: {'color-contrast': {enabled: false}}};
+    const where = around ? {exclude: ['article']} : document;
+    const {violations} = await axe.run(
+        where, {resultTypes: ['violations'], preload: false, ...options});
     return violations.map(({id, help, nodes}) => ({
         id, help, places: nodes.map(node => node.target.join(' ')),
     }));
@@ -40,10 +45,10 @@ def prepare(page) -> None:
     page.evaluate(axe())
 
 
-def violations(page, only: list[str] | None = None) -> list[str]:
-    """One line for each rule that a prepared page breaks, or of some rules only."""
+def violations(page, around: bool = False) -> list[str]:
+    """One line for each rule that a prepared page breaks, or its frame alone."""
     return [
         f"axe: {rule['id']}: {rule['help']}, {len(rule['places'])} times: "
         + ", ".join(rule["places"][:SHOWN])
-        for rule in page.evaluate(RUN, only)
+        for rule in page.evaluate(RUN, around)
     ]

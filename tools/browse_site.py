@@ -175,12 +175,14 @@ def look(
     found += [f"clipped: {what}" for what in page.evaluate(CLIPPED)]
     if size == "phone":
         hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
-    # All rules in the last scheme, and what depends on colors again in the first.
     accessibility.prepare(page)
-    found += accessibility.violations(page)
-    page.emulate_media(color_scheme=SCHEMES[0], reduced_motion="reduce")
-    page.evaluate(SETTLED, SCHEMES[0])
-    found += accessibility.violations(page, ["color-contrast"])
+    if size == "desktop":
+        found += accessibility.violations(page)
+    for scheme in reversed(SCHEMES):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.evaluate(SETTLED, scheme)
+        wrong = accessibility.violations(page, around=True)
+        found += [f"{scheme}: {what}" for what in wrong]
     return found, hints
 
 
