@@ -5,6 +5,7 @@
 - An image without alternative text is a warning, and a warning fails the build.
 - No line begins with the full stop of a formula.
 - Long proofs fold; identifiers that extensions write twice are dropped.
+- Roles and landmarks that screen readers go by, where docutils and the theme miss them.
 - The one-page build (for printing) gets the handlers that some extensions forget.
 """
 
@@ -102,6 +103,22 @@ def single_ids(app: Sphinx, page: str, template: str, context: dict, doctree) ->
         context["body"] = re.sub(r'(<div class="proof [^"]*") id="proof"', r"\1", body)
 
 
+def set_roles(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
+    """Make references the items of their list, and empty corners of tables no headings.
+
+    Docutils gives references a role that is deprecated and allowed on no such element.
+    """
+    body = context.get("body")
+    if body:
+        body = body.replace('role="doc-biblioentry"', 'role="listitem"')
+        context["body"] = re.sub(r"<th[^>]*>(<p></p>)?</th>", "<td></td>", body)
+
+
+def add_templates(app: Sphinx, config: Config) -> None:
+    """Use the templates beside this file in place of the theme's."""
+    config.templates_path.append(str(Path(__file__).parent / "templates"))
+
+
 INLINE_MATH = r'<span class="math [^"]*">\\\([^<]*\\\)</span>'
 BOUND = re.compile(rf"([(\[“‘]?)({INLINE_MATH})((?:[.,;:!?)\]”’]|[-–][\w]+)+|)")
 
@@ -129,10 +146,12 @@ def share_handlers(app: Sphinx) -> None:
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     app.connect("config-inited", set_repository, priority=100)
+    app.connect("config-inited", add_templates)
     app.connect("builder-inited", copy_mathjax)
     app.connect("builder-inited", share_handlers)
     app.connect("doctree-read", check_alt_texts)
     app.connect("doctree-read", fold_proofs)
     app.connect("html-page-context", single_ids)
+    app.connect("html-page-context", set_roles)
     app.connect("html-page-context", bind_punctuation)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -3,6 +3,9 @@
 MathJax sets the formulas where scripts run. Where they do not, the TeX is hidden by the
 style sheet and the browser shows the MathML, which is made here, when the book is
 built. A formula that cannot be translated is a warning, and so fails the build.
+
+A formula in the text cannot break. Long ones are marked, so that the style sheet lets
+them scroll where they are wider than the line.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ BARS = {r"\\(lVert|rVert)": r"\\|", r"\\(lvert|rvert)": "|"}
 # Environments under names that the translator knows.
 ENVIRONMENTS = {"aligned": "align*", "gathered": "matrix"}
 NUMBERED = re.compile(r"\\(?:label|tag|nonumber|notag)\b(?:\{[^}]*\})?")
+LONG = 20  # signs of a formula in the text that may be wider than a phone
 UNKNOWN = re.compile(r"<m[ion][^>]*>\s*(\\[a-zA-Z]+|&(?=<))")
 
 
@@ -87,6 +91,11 @@ def translate(tex: str, known: dict[str, tuple[str, int]]) -> str:
     return result
 
 
+def letters(mathml: str) -> int:
+    """How many signs a formula has."""
+    return len("".join(html.unescape(re.sub(r"<[^>]+>", "", mathml)).split()))
+
+
 def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) -> None:
     """Put MathML into every formula of a page."""
     known = macros(app.config.mathjax3_config or {})
@@ -111,7 +120,10 @@ def add_mathml(app: Sphinx, page: str, template: str, context: dict, doctree) ->
         tex = match["tex"].strip()
         shown = f'<span class="tex">{match["tex"]}</span>'
         plain = f"<noscript>{mathml(tex)}</noscript>"
-        return match["open"] + match["before"] + shown + plain + match["close"]
+        opened = match["open"]
+        if match["tag"] == "span" and letters(mathml(tex)) >= LONG:
+            opened = opened.replace('class="', 'class="long ', 1)
+        return opened + match["before"] + shown + plain + match["close"]
 
     for part in PARTS:
         if context.get(part):

@@ -6,14 +6,9 @@ file shows it with the links to the previous and to the next page.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import outline
 from docutils import nodes
 from sphinx.application import Sphinx
-from sphinx.config import Config
-
-TEMPLATES = Path(__file__).parent / "templates"
 
 
 class Results(outline.PerPage):
@@ -51,14 +46,8 @@ def add_recaps(app: Sphinx, page: str, template: str, context: dict, doctree) ->
             context[f"recap_of_{side}"] = app.builder.render_partial(made)["fragment"]
 
 
-def set_templates(app: Sphinx, config: Config) -> None:
-    """Let our templates come before the theme's."""
-    config.templates_path.append(str(TEMPLATES))
-
-
 def setup(app: Sphinx) -> dict:
     """Register with Sphinx."""
     app.add_env_collector(Results)
-    app.connect("config-inited", set_templates)
     app.connect("html-page-context", add_recaps, priority=400)  # before MathJax
     return {"parallel_read_safe": True, "parallel_write_safe": True}

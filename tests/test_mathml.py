@@ -52,6 +52,13 @@ def test_inline_and_display():
     assert words(mathml_ext.translate(inner, MACROS)) == words(shown)
 
 
+def test_long_formulas_are_those_with_many_signs():
+    short = mathml_ext.translate(r"\(\sigma^2 = 1\)", MACROS)
+    assert mathml_ext.letters(short) == 4
+    long = mathml_ext.translate(r"\(" + "+".join("abcdefghijk") + r"\)", MACROS)
+    assert mathml_ext.letters(long) == 21 >= mathml_ext.LONG
+
+
 def test_an_unknown_command_is_refused():
     with pytest.raises(ValueError, match="nonsense"):
         mathml_ext.translate(r"\(\nonsense{x}\)", MACROS)

@@ -8,6 +8,7 @@ import shutil
 import pytest
 
 import browse_site
+import pdf
 from minihouse import call
 
 pytestmark = pytest.mark.skipif(
@@ -30,6 +31,16 @@ def test_pdf_of_the_small_book(written, tmp_path):
     page = book / "_build" / "one-page" / "_build" / "singlehtml" / "intro.html"
     references = page.read_text().count('class="reference internal"')
     assert len(re.findall(rb"/Subtype\s*/Link\b", content)) >= references > 20
+
+
+def test_parts_are_numbered_as_books_number_them(tmp_path):
+    part = "- {caption: Middle, numbered: 1, chapters: [{file: a}]}\n"
+    ends = "- {caption: End, chapters: [{file: b}]}\n"
+    (tmp_path / "_toc.yml").write_text("parts:\n" + ends + 6 * part + ends)
+    first, *middle, last = pdf.table_of_contents(tmp_path)
+    assert first["name"] == last["name"] == "End" and not first["numbered"]
+    names = [name["name"].removesuffix(". Middle") for name in middle]
+    assert names == ["Part I", "Part II", "Part III", "Part IV", "Part V", "Part VI"]
 
 
 def test_a_broken_formula_is_found(written, tmp_path):

@@ -81,6 +81,24 @@ def test_check_site_fails_on_foreign_addresses_in_assets(site):
     assert [line.split(":")[0] for line in found] == ["_static/a.css", "_static/a.js"]
 
 
+def test_check_site_fails_on_a_heavy_figure_but_not_on_shared_files(site, monkeypatch):
+    def heavy() -> list[str]:
+        return [line for line in check_site.problems(site) if "bytes to load" in line]
+
+    monkeypatch.setattr(check_site, "HEAVIEST", 300_000)
+    assert heavy() == []
+    for name in ("shared.js", "grains.png"):
+        (site / "_static" / name).write_bytes(b" " * 300_000)
+    for page in ("intro.html", "references.html", PAGE):
+        up = "../" * page.count("/")
+        edit(site / page, END, f'<script src="{up}_static/shared.js"></script>{END}')
+    assert heavy() == []
+    image = '<img alt="A picture with many, many grains" src="_static/grains.png">'
+    edit(site / "intro.html", END, image + END)
+    (line,) = heavy()
+    assert line.startswith("intro.html: 3")
+
+
 def test_check_site_fails_on_an_empty_site(tmp_path):
     assert check_site.problems(tmp_path)
 
@@ -113,7 +131,22 @@ BROWSED = {
     "exception.html": ("<script>throw Error('lost')</script>", "exception"),
     "foreign.html": ("<img src='http://example.org/a.png'>", "request to another host"),
     "wide.html": ("<p style='width: 2000px'>wide</p>", "wider than the screen"),
+    "clipped.html": (
+        "<details><div style='overflow: hidden; width: 9em'>"
+        "<pre style='width: 20em'>let no one see the end</pre></div></details>",
+        "clipped: let no one",
+    ),
     "math.html": ("<span class='math'>\\(x\\)</span>", "1 formulas not typeset"),
+    "nameless.html": ("<p><button></button></p>", "axe: button-name"),
+    "heading.html": ("<h1>One</h1><h4>Four</h4>", "axe: heading-order"),
+    "folded.html": (
+        "<details><summary>S</summary><img src='#'></details>",
+        "image-alt",
+    ),
+    "around.html": (
+        "</article><nav style='color: #ccc; background: #fff'>pale</nav><article>",
+        "dark: axe: color-contrast",
+    ),
     "pale.html": ("<p style='color: #ccc; background: #fff'>pale</p>", "low contrast"),
 }
 
@@ -128,6 +161,8 @@ def test_browse_site_fails_on_each_planted_fault(site, capsys):
     lines = capsys.readouterr().out.splitlines()
     for name, (_, message) in BROWSED.items():
         assert any(li.startswith(name) and message in li for li in lines), (name, lines)
+    around = [li for li in lines if li.startswith("around") and "color-contrast" in li]
+    assert len(around) == 4, "at both widths and in both color schemes"
     assert any("error.html" in li and "error in a formula" in li for li in lines), lines
     assert not [li for li in lines if li.startswith(PAGE)], "the real page is clean"
 

@@ -4,19 +4,25 @@
 
 Each page is opened at desktop and phone width and seen in light and dark. It fails on
 an error in the console, an uncaught exception, a formula with an error or without
-typesetting, a page wider than the screen, too little contrast of text, or a request
-to another host (all of which are refused). Exit status: 0 good, 1 problems, 77 no
-Chromium on this machine (1 where CI=true).
+typesetting, a page wider than the screen, something clipped, too little contrast of
+text, a fault that axe-core finds, or a request to another host (all of which are
+refused). Exit status: 0 good, 1 problems, 77 no Chromium on this machine (1 where
+CI=true).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+import accessibility
 
 SKIPPED = 77
 WIDTHS = {"desktop": (1280, 900), "phone": (390, 844)}
@@ -71,6 +77,24 @@ OVERFLOW = """() => {
         .filter(e => e.getBoundingClientRect().right > wide + 1 && !clipped(e))
         .map(e => e.tagName.toLowerCase() + '.' + (e.getAttribute('class') || ''));
     return {by: root.scrollWidth - wide, culprits: culprits.slice(0, 3)};
+}"""
+# What hides below an edge that does not scroll, proofs and solutions included.
+CLIPPED = """() => {
+    for (const folded of document.querySelectorAll('details')) folded.open = true;
+    for (const folded of document.querySelectorAll('.toggle-hidden'))
+        folded.classList.remove('toggle-hidden');
+    const hidden = e => {
+        const {right} = e.getBoundingClientRect();
+        for (let p = e.parentElement; p; p = p.parentElement) {
+            const flow = getComputedStyle(p).overflowX;
+            if (flow === 'auto' || flow === 'scroll') return false;
+            const edge = p.getBoundingClientRect().right;
+            if (flow !== 'visible' && right > edge + 1) return true;
+        }
+        return right > document.documentElement.clientWidth + 1;
+    };
+    return [...document.querySelectorAll('article :is(mjx-container, table, pre, img)')]
+        .filter(hidden).map(e => e.textContent.trim().slice(0, 40) || e.src);
 }"""
 WIDE_MATH = """() => [...document.querySelectorAll('div.math')].filter(m => {
     const set = m.querySelector('mjx-container'), line = set && set.firstElementChild;
@@ -140,8 +164,6 @@ def look(
     wide = page.evaluate(OVERFLOW)
     if wide["by"] > 1:
         found.append(f"page {wide['by']} px wider than the screen: {wide['culprits']}")
-    if size == "phone":
-        hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
     for scheme in SCHEMES:
         page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         page.evaluate(SETTLED, scheme)
@@ -150,7 +172,34 @@ def look(
             shot = name.replace("/", "-").removesuffix(".html")
             path = folder / f"{shot}-{size}-{scheme}.png"
             page.screenshot(path=str(path), full_page=True)
+    found += [f"clipped: {what}" for what in page.evaluate(CLIPPED)]
+    if size == "phone":
+        hints += [f"formula scrolls on a phone: {m}" for m in page.evaluate(WIDE_MATH)]
+    accessibility.prepare(page)
+    if size == "desktop":
+        found += accessibility.violations(page)
+    for scheme in reversed(SCHEMES):
+        page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+        page.evaluate(SETTLED, scheme)
+        wrong = accessibility.violations(page, around=True)
+        found += [f"{scheme}: {what}" for what in wrong]
     return found, hints
+
+
+def published(site: Path, url: str) -> Path | None:
+    """The file of the site that an address of the page for the lost stands for.
+
+    That page takes its addresses from the root of the place where it is published.
+    """
+    page = site / "404.html"
+    if url.startswith(site.as_uri()) or not page.exists():
+        return None
+    base = re.search(r'<base href="(/[^"]*)"', page.read_text(encoding="utf-8"))
+    path = unquote(urlsplit(url).path)
+    if not base or not path.startswith(base[1]):
+        return None
+    file = site / path.removeprefix(base[1])
+    return file if file.is_file() else None
 
 
 def browse(
@@ -180,7 +229,9 @@ def browse_width(
     width, height = WIDTHS[size]
 
     def guard(route, request):
-        if request.url.startswith(OWN):
+        if request.url.startswith("file:") and (file := published(site, request.url)):
+            route.fulfill(path=file)
+        elif request.url.startswith(OWN):
             route.continue_()
         else:
             refused.append(f"request to another host: {request.url}")

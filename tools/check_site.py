@@ -1,4 +1,4 @@
-"""Check a built site without a browser: pages, links, ids, alternative texts, hosts.
+"""Check a built site without a browser: pages, links, images, hosts, weight.
 
     python tools/check_site.py _build/html [--toc _toc.yml]
 
@@ -11,12 +11,14 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 MIN_ALT = 20
+HEAVIEST = 1_000_000  # bytes of a page and of what is loaded for it alone
 VOID = set("area base br col embed hr img input link meta source track wbr".split())
 LOADED = {  # attributes from which a browser fetches something on its own
     "audio": ("src",),
@@ -195,19 +197,51 @@ def check_assets(site: Path) -> list[str]:
     return found
 
 
+def weights(site: Path, pages: dict[Path, Page]) -> dict[str, int]:
+    """Bytes of each page with all that is loaded for this page and no other."""
+    loaded = {}
+    for path, page in pages.items():
+        own = [unquote(urlsplit(a).path) for _, a in page.loads if not foreign(a)]
+        loaded[path] = {(path.parent / address).resolve() for address in own}
+    users = Counter(file for files in loaded.values() for file in files)
+    return {
+        str(path.relative_to(site)): path.stat().st_size
+        + sum(f.stat().st_size for f in files if users[f] == 1 and f.is_file())
+        for path, files in loaded.items()
+    }
+
+
+def too_heavy(weight: dict[str, int]) -> list[str]:
+    """Pages that take long to arrive."""
+    return [
+        f"{name}: {size:,} bytes to load, {HEAVIEST:,} at most"
+        for name, size in weight.items()
+        if size > HEAVIEST
+    ]
+
+
+def read_all(site: Path) -> dict[Path, Page]:
+    """Every page of a site, parsed."""
+    paths = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
+    return {path: read(path) for path in paths}
+
+
 def problems(site: Path, toc: Path | None = None) -> list[str]:
     """Everything that is wrong with a built site."""
-    site = site.resolve()
-    paths = [p for p in sorted(site.rglob("*.html")) if "_static" not in p.parts]
-    if not paths:
+    return check(site.resolve(), read_all(site.resolve()), toc)
+
+
+def check(site: Path, pages: dict[Path, Page], toc: Path | None) -> list[str]:
+    """Everything that is wrong with the pages of a site and with its assets."""
+    if not pages:
         return [f"{site}: no pages"]
-    pages = {path: read(path) for path in paths}
     found = []
     for name in toc_pages(toc) if toc else []:
         if site / f"{name}.html" not in pages:
             found.append(f"{name}: in the table of contents, but not built")
     for path, page in pages.items():
         found += check_page(str(path.relative_to(site)), page)
+    found += too_heavy(weights(site, pages))
     return found + check_links(site, pages) + check_assets(site)
 
 
@@ -217,11 +251,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("site", type=Path)
     parser.add_argument("--toc", type=Path)
     options = parser.parse_args(arguments)
-    found = problems(options.site, options.toc)
+    site = options.site.resolve()
+    pages = read_all(site)
+    found = check(site, pages, options.toc)
     for line in found:
         print(line)
-    number = len(list(options.site.rglob("*.html")))
-    print(f"{number} pages, {len(found)} problems")
+    weight = weights(site, pages)
+    for name in sorted(weight, key=weight.get, reverse=True)[:5]:
+        print(f"{weight[name] / 1e6:.2f} MB  {name}")
+    print(f"{len(weight)} pages, {len(found)} problems")
     return 1 if found else 0
 
 

@@ -3,7 +3,8 @@
     python tools/cover.py
 
 Left, the exact score of a dozen training points; right, the score of the law that they
-were drawn from. A test draws it again and compares.
+were drawn from. The same picture under the book's title, `static/social.png`, is what
+other sites show beside a link to the book. A test draws both again and compares.
 """
 
 from __future__ import annotations
@@ -24,12 +25,37 @@ from PIL import Image
 import empirical_score as es
 from empirical_score import figures
 
-TARGET = Path(__file__).resolve().parents[1] / "static" / "cover.png"
+STATIC = Path(__file__).resolve().parents[1] / "static"
 PATHS, START, COLORS = 460, 1.35, 128
+TITLE = "The Empirical Score"
+QUESTION = (
+    "Trained to optimality, a diffusion model copies. When does it make anything new?"
+)
 
 
 def draw() -> bytes:
     """Return the cover as PNG bytes, the same on every call."""
+    with plt.style.context(figures.STYLE):
+        figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.9))
+        _two_scores(panels)
+        return _png(figure, dpi=200)
+
+
+def draw_social() -> bytes:
+    """Return the cover with the title over it as PNG bytes, 1200 by 630 pixels."""
+    plain = {"figure.constrained_layout.use": False, "savefig.bbox": None}
+    with plt.style.context([figures.STYLE, plain]):
+        figure = plt.figure(figsize=(12.0, 6.3))
+        boxes = ([0.04, 0.0, 0.46, 0.79], [0.5, 0.0, 0.46, 0.79])
+        _two_scores([figure.add_axes(box) for box in boxes])
+        style = {"ha": "center", "va": "center", "color": figures.INK}
+        figure.text(0.5, 0.905, TITLE, fontsize=44, family="serif", **style)
+        figure.text(0.5, 0.815, QUESTION, fontsize=19, family="serif", **style)
+        return _png(figure, dpi=100)
+
+
+def _two_scores(panels) -> None:
+    """Draw the same noise carried by two scores, one in each panel."""
     rng = np.random.default_rng(12)
     angle = np.linspace(0.12, 0.88, 6) * np.pi
     upper = np.stack([np.cos(angle), np.sin(angle)], axis=1)
@@ -37,18 +63,20 @@ def draw() -> bytes:
     law = es.EmpiricalScore(es.datasets.two_moons(1200, rng, noise=0.0))
     noise = START * rng.standard_normal((PATHS, 2))
     levels = es.geometric_levels(90, START, 0.01)
-    with plt.style.context(figures.STYLE):
-        figure, panels = plt.subplots(1, 2, figsize=(8.0, 3.9))
-        for ax, score, floor in (
-            (panels[0], es.EmpiricalScore(training), 0.0),
-            (panels[1], law, 0.04),
-        ):
-            grid = levels[levels > floor]
-            paths = es.sample_ode(score, noise, grid, trajectory=True)
-            _panel(ax, paths, training)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=200)
-        plt.close(figure)
+    for ax, score, floor in (
+        (panels[0], es.EmpiricalScore(training), 0.0),
+        (panels[1], law, 0.04),
+    ):
+        grid = levels[levels > floor]
+        paths = es.sample_ode(score, noise, grid, trajectory=True)
+        _panel(ax, paths, training)
+
+
+def _png(figure, dpi: int) -> bytes:
+    """A figure as PNG bytes with few colors; the figure is closed."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
     picture = Image.open(buffer).convert("RGB")
     picture = picture.quantize(COLORS, dither=Image.Dither.NONE)
     out = io.BytesIO()
@@ -73,6 +101,9 @@ def _panel(ax, paths, training) -> None:
     ax.set_axis_off()
 
 
+PICTURES = {"cover.png": draw, "social.png": draw_social}
+
 if __name__ == "__main__":
-    TARGET.write_bytes(draw())
-    print(f"{TARGET.name}: {TARGET.stat().st_size // 1000} kB", file=sys.stderr)
+    for name, make in PICTURES.items():
+        (STATIC / name).write_bytes(make())
+        print(f"{name}: {(STATIC / name).stat().st_size // 1000} kB", file=sys.stderr)

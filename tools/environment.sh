@@ -26,7 +26,7 @@ esac
 python="$found"
 
 # The stamp holds what was installed: pins, package metadata, and the Python they are for.
-wanted=$(cat requirements.txt constraints.txt pyproject.toml | cksum)
+wanted=$(cat requirements.txt tools/requirements.txt constraints.txt pyproject.toml | cksum)
 stamp=.venv/installed
 if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c ''; then
     exit 0
@@ -42,7 +42,7 @@ fi
 echo "Installing the pinned requirements into .venv (one or two minutes the first time)"
 log=.venv/install.log
 if ! .venv/bin/python -m pip install --disable-pip-version-check \
-    -r requirements.txt >"$log" 2>&1; then
+    -r requirements.txt -r tools/requirements.txt >"$log" 2>&1; then
     tail -n 20 "$log" >&2
     fail "Installing the requirements failed; the whole record is in $log"
 fi

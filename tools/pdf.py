@@ -23,6 +23,7 @@ import browse_site
 import kernel
 
 STYLE = Path(__file__).with_suffix(".css")
+ROMAN = "I II III IV V VI VII VIII IX X".split()
 PATIENCE = 900_000  # milliseconds; two busy cores set some thousand formulas in 100 s
 FRONT = """([title, subtitle, parts]) => {
     const make = (tag, kind, ...inside) => {
@@ -36,12 +37,9 @@ FRONT = """([title, subtitle, parts]) => {
     const heading = file => anchor(file)?.nextElementSibling?.querySelector('h1, h2');
     const contents = make('nav', 'pdf-contents', make('div', 'pdf-title', 'Contents'));
     const missing = [];
-    let part = 0;
-    for (const {caption, numbered, files} of parts) {
-        const name = numbered ? `Part ${'I'.repeat(++part)}. ${caption}` : caption;
-        const roman = name.replace('IIII.', 'IV.').replace('IVI.', 'V.');
+    for (const {name, numbered, files} of parts) {
         const list = make('ol', '');
-        contents.append(make('h2', '', roman), list);
+        contents.append(make('h2', '', name), list);
         for (const file of files) {
             const h = heading(file);
             if (!h) { missing.push(file); continue; }
@@ -51,7 +49,7 @@ FRONT = """([title, subtitle, parts]) => {
             link.href = '#document-' + file;
             list.append(make('li', '', link));
         }
-        const page = make('div', 'pdf-part', make('div', 'pdf-title', roman));
+        const page = make('div', 'pdf-part', make('div', 'pdf-title', name));
         if (numbered && files.length && anchor(files[0]))
             anchor(files[0]).before(page);
     }
@@ -71,15 +69,17 @@ FRONT = """([title, subtitle, parts]) => {
 
 
 def table_of_contents(root: Path) -> list[dict]:
-    """The parts of the book: caption, whether numbered, and files."""
+    """The parts of the book: name with number, whether numbered, and files."""
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
+    numbers = iter(ROMAN)
     return [
         {
-            "caption": part.get("caption", ""),
-            "numbered": bool(part.get("numbered")),
+            "name": f"Part {next(numbers)}. {caption}" if numbered else caption,
+            "numbered": numbered,
             "files": [chapter["file"] for chapter in part["chapters"]],
         }
         for part in toc.get("parts", [])
+        for caption, numbered in [(part.get("caption", ""), "numbered" in part)]
     ]
 
 
