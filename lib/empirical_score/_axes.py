@@ -31,6 +31,9 @@ class Axes:
     coordinates : one ``(n, w)`` array a panel
     rests : one ``(n,)`` array a panel, bounds on the lengths left over after it
     norms : one number a panel, bound on the largest singular value of the rests
+    moments : one ``(n, 4)`` array a panel: 1, squared length, rest, squared rest
+    along : the panel up to which averages sufficed the last time, or None
+    ratio : how the last error compared with its guess
     """
 
     def __init__(self, engine):
@@ -39,6 +42,7 @@ class Axes:
         self.depths = sorted(depths)
         variances, axes = np.linalg.eigh(_covariance(engine))
         variances, axes = np.append(variances[::-1], 0.0), axes[:, ::-1]
+        self.along, self.ratio = None, 1.0
         starts = [0, *self.depths[:-1]]
         single = engine.xp.astype(engine.points[:1], engine.xp.float32)
         self.directions = [
@@ -68,6 +72,11 @@ class Axes:
                 rests[panel].append(xp.astype(upper**0.5, xp.float32))
         self.coordinates = [xp.concat(part) for part in parts]
         self.rests = [xp.concat(rest) for rest in rests]
+        squares = 2 * xp.astype(engine.half_squares, xp.float32)
+        self.moments = [
+            xp.stack([0 * rest + 1, squares, rest, rest**2], axis=1)
+            for rest in self.rests
+        ]
 
 
 def _covariance(engine):

@@ -21,7 +21,7 @@ However many points there are, the nodes of about a third of sigma within a few 
 import math
 
 from ._arrays import row_maxima, row_sums
-from ._certified import Certificate
+from ._certified import Certificate, summed
 from ._streaming import Crowded
 
 HIGHEST = 8  # dimensions in which boxes are small enough to help
@@ -76,8 +76,9 @@ class Boxes:
                 part = Descent(self, x[rows], sigma[rows], goal)
             except TooMany:
                 rows = xp.concat([rows, *(more for more, _ in todo)])
-                pairs += self._sum_all(x, sigma, rows, mean)
-                error[rows], mass[rows] = 0.0, 0.0
+                mean[rows], error[rows] = self._sum_all(x[rows], sigma[rows], budget)
+                mass[rows] = 0.0
+                pairs += rows.shape[0] * n
                 break
             except Crowded:
                 half = rows.shape[0] // 2
@@ -93,13 +94,11 @@ class Boxes:
         error = (error + rounding) / math.sqrt(d)
         return mean, Certificate(error, mass, pairs / (n * x.shape[0]))
 
-    def _sum_all(self, x, sigma, rows, mean):
-        """Fill in the means of some rows over all points; return the pairs it took."""
+    def _sum_all(self, x, sigma, budget):
+        """Return the means over all points, and bounds on their errors."""
         xp, dtype = self.xp, self.engine.points.dtype
-        some = [xp.astype(value[rows], dtype, copy=False) for value in (x, sigma)]
-        parts = [part.mean() for _, part in self.engine.averages(*some)]
-        mean[rows] = xp.astype(xp.concat(parts), xp.float64, copy=False)
-        return rows.shape[0] * self.points.shape[0]
+        x, sigma = (xp.astype(value, dtype, copy=False) for value in (x, sigma))
+        return summed(self.engine, x, sigma, budget)
 
 
 class TooMany(Exception):

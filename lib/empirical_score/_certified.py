@@ -22,8 +22,9 @@ Where neither closes, the products with all points are computed after all.
 import math
 from typing import NamedTuple
 
+from ._arrays import clipped_exp
 from ._engine import MARGIN
-from ._streaming import Pairs
+from ._streaming import FLOOR, Pairs, streamed_blocks
 
 SINGLE = 2.0**-23  # rounding of float32: it is in every bound
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
@@ -45,12 +46,27 @@ class Certificate(NamedTuple):
     share: float
 
 
-class Known(NamedTuple):
-    """A part of ``x``, counted from the center, and its products with the points."""
+class Known:
+    """A part of ``x``, counted from the center, and its products with the points.
 
-    part: object  # (m, d), float64
-    products: object  # (m, n), float32
-    slack: object  # (m,), bound on the error of the products
+    ``part`` ``(m, d)`` is ``factor`` ``(m,)`` times a start, plus what was seen since;
+    ``start`` and ``seen`` ``(k, n)`` hold the products of both in float32, and ``rows``
+    says which of their rows are meant.  ``slack`` ``(m,)`` bounds the error of the
+    products, ``size`` the products themselves.
+    """
+
+    def __init__(self, part, factor, start, seen, rows, slack, size):
+        self.part, self.factor, self.rows = part, factor, rows
+        self.start, self.seen, self.slack, self.size = start, seen, slack, size
+
+    def block(self, columns):
+        """Return the products with some points, ``(m, k)``, an array of its own."""
+        start, seen = self.start[:, columns][self.rows], self.seen[:, columns]
+        return self.factor[:, None] * start + seen[self.rows]
+
+    def add(self, columns, products):
+        """Take in the products of what was not known."""
+        self.seen[self.rows, columns] += products
 
 
 class Certified:
@@ -58,8 +74,8 @@ class Certified:
 
     ``prune=False`` does not try to prune.  After the run ``mean`` ``(m, d)`` is the
     denoiser, in float64, and ``certificate`` what is known of it; ``lone`` ``(m,)`` is
-    the number of the one point that is left in, or -1; ``products`` those of ``x``, if
-    they had to be computed, with their ``slack``; ``way`` names what was done.
+    the number of the one point that is left in, or -1; ``way`` names what was done.
+    ``fresh`` is the part of ``x`` whose products were added to ``known``, or None.
     """
 
     def __init__(self, engine, axes, x, sigma, tolerance, known=None, prune=True):
@@ -71,7 +87,7 @@ class Certified:
         self.budget = tolerance * math.sqrt(d)
         self.cut = math.log(n) + math.log(max(4 * engine.radius / self.budget, 1.0))
         self.known, self.rest = known, centered
-        self.scores = self.columns = self.products = None
+        self.scores = self.columns = self.fresh = None
         self.slack, self.done, self.work = 0 * self.noise, 0, 0.0
         self.discarded = 0 * self.noise
         self.lone = xp.zeros_like(sigma, dtype=xp.int64) - 1
@@ -86,20 +102,13 @@ class Certified:
 
     def _go(self, prune):
         for panel in range(len(self.axes.depths)):
-            if self._promising(panel):
-                self._advance(panel)
-                tail, rests = self.tails[panel], self.axes.rests[panel]
-                if self._sandwich(tail, rests):
-                    return "sandwich"
+            if self._promising(panel) and self._sandwich(panel):
+                return "sandwich"
         if prune and self._prune():
             self._sum_left()
             return "pruned"
-        if self.known is None:
+        if self.known is None or not self._sandwich(None):
             self._sum_all()
-        else:
-            self._complete()
-            if not self._sandwich(0 * self.noise, self.axes.rests[-1]):
-                self._sum_all()
         return "all"
 
     def _project(self):
@@ -119,7 +128,8 @@ class Certified:
         typical = float(xp.mean(self.axes.rests[panel]))
         spread = float(xp.mean(engine.half_squares) * 2) ** 0.5
         bound = self.tails[panel] * typical + self.slack + self._rounding(panel)
-        return float(xp.max(bound / self.noise)) * 2 * spread < 1.5 * self.budget
+        self.guess = float(xp.max(bound / self.noise)) * 2 * spread
+        return self.guess * self.axes.ratio < 0.95 * self.budget
 
     def _rounding(self, panel):
         """Return a bound on what the sums up to a panel add to the error, ``(m,)``."""
@@ -127,70 +137,83 @@ class Certified:
         product = (4 * math.sqrt(depth) + 8) * self.length**0.5 * radius
         return SINGLE * (product + 2 * radius**2)
 
+    def _sandwich(self, panel):
+        """Average with weights out of the scores, if that is certainly good enough.
+
+        The scores come from the panels up to one, or (``panel=None``) from the products
+        of all that was not known, which are known from then on.
+        """
+        xp, engine, axes = self.engine.xp, self.engine, self.axes
+        sums = Weighed(self, axes.moments[-1 if panel is None else panel], axes.along)
+        single = xp.astype(self.rest, engine.base.dtype)
+        shift = xp.astype(
+            self.rest @ _double(engine.origin - engine.center, xp), xp.float32
+        )
+        for columns, base, half in streamed_blocks(engine, self.x.shape[0]):
+            scores = 0.0 if self.known is None else self.known.block(columns)
+            scores = scores - xp.astype(half, xp.float32, copy=False)
+            if panel is None:
+                product = xp.astype(single @ base.T, xp.float32, copy=False)
+                product = product + shift[:, None]
+                self.known.add(columns, product)
+                scores = scores + product
+                self.work += base.shape[0] * base.shape[1]
+            else:
+                for number in range(panel + 1):
+                    coordinates = axes.coordinates[number][columns]
+                    scores = scores + self.inside[number] @ coordinates.T
+                    self.work += coordinates.shape[0] * coordinates.shape[1]
+            sums.add(columns, base, scores)
+        if panel is None:
+            tail = 0 * self.noise
+            self.fresh, self.slack = self.rest, self._product_error()
+            self.known.slack = self.slack
+            self.slack = self.slack + SINGLE * self.engine.radius**2
+        else:
+            tail = self.tails[panel]
+            self.slack = self._start_slack() + self._rounding(panel)
+        error, uneven = sums.error(tail, self.slack)
+        if panel is not None and self.guess > 0:
+            axes.ratio = min(max(float(xp.max(error)) / self.guess, 0.1), 10.0)
+        if bool(xp.any(error > self.budget)):
+            return False
+        deviations = [float(xp.max(error + norm * uneven)) for norm in axes.norms]
+        enough = [k for k, most in enumerate(deviations) if most <= self.budget]
+        if sums.along is not None:
+            error = error + axes.norms[sums.along] * uneven
+        along, axes.along = sums.along, enough[0] if enough else None
+        if along is not None and bool(xp.any(error > self.budget)):
+            return self._sandwich(panel) if panel is not None else self._again()
+        self.error, self.mean = error, sums.mean()
+        return True
+
+    def _again(self):
+        """Repeat the sandwich once all products are known."""
+        xp = self.engine.xp
+        self.rest, self.length = 0 * self.rest, 0 * self.length
+        self.inside = [0 * inside for inside in self.inside]
+        self.tails = [xp.zeros_like(tail) for tail in self.tails]
+        return self._sandwich(0)
+
+    def _start_slack(self):
+        """Return a bound on the error of the scores before any panel, ``(m,)``."""
+        if self.known is None:
+            return SINGLE * self.engine.radius**2 + 0 * self.noise
+        return self.known.slack + 2 * SINGLE * (self.known.size + self.engine.radius**2)
+
     def _advance(self, panel):
-        """Add the products in all panels up to one to the scores."""
+        """Add the products in all panels up to one to the scores of all points."""
         xp, axes = self.engine.xp, self.axes
         if self.scores is None:
             half = xp.astype(self.engine.half_squares, xp.float32)
-            start = 0.0 if self.known is None else self.known.products
+            start = 0.0 if self.known is None else self.known.block(slice(None))
             self.scores = start - half
-            self.bottom = self.slack + SINGLE * _double(
-                xp.max(xp.abs(self.scores), axis=-1), xp
-            )
         for number in range(self.done, panel + 1):
             coordinates = self._left(axes.coordinates[number])
-            product = self.inside[number] @ coordinates.T
-            self.scores = self.scores + product
+            self.scores = self.scores + self.inside[number] @ coordinates.T
             self.work += coordinates.shape[0] * coordinates.shape[1]
         self.done = max(self.done, panel + 1)
-        self.slack = self.bottom + self._rounding(panel)
-
-    def _sandwich(self, tail, rests):
-        """Average with weights out of the scores, if that is certainly good enough."""
-        xp, engine, axes = self.engine.xp, self.engine, self.axes
-        logits = self.scores / xp.astype(self.noise, xp.float32)[:, None]
-        logits -= xp.max(logits, axis=1)[:, None]
-        weights = xp.exp(logits)
-        squares = 2 * xp.astype(engine.half_squares, xp.float32)
-        moments = xp.stack([0 * rests + 1, squares, rests, rests**2], axis=1)
-        moments = _double(weights @ moments, xp)
-        total = moments[:, 0]
-        moments = moments / total[:, None]
-        slope, own = tail / self.noise, self.slack / self.noise
-        first = slope * moments[:, 2] + own
-        second = slope**2 * moments[:, 3] + 2 * slope * own * moments[:, 2] + own**2
-        most = xp.clip(slope * float(xp.max(rests)) + own, 1e-300, None)
-        growth = xp.expm1(2 * most) / (2 * most)
-        shift = growth * first
-        factor = growth * xp.sqrt(second + 2 * shift * first + shift**2)
-        self.error = factor * xp.sqrt(moments[:, 1]) * 1.001 + 8 * SINGLE * engine.reach
-        if bool(xp.any(self.error > self.budget)):
-            return False
-        weights = weights / xp.astype(total, xp.float32)[:, None]
-        n = weights.shape[1]
-        uneven = _double(xp.sum(weights**2, axis=1), xp) - 1 / n
-        uneven = (xp.clip(uneven, 0.0, None) + 1e-6 / n) ** 0.5
-        for panel, norm in enumerate(axes.norms):
-            if not bool(xp.any(self.error + norm * uneven > self.budget)):
-                self.error = self.error + norm * uneven
-                self._average_along(weights, panel)
-                return True
-        base = engine.base
-        mean = xp.astype(weights, base.dtype, copy=False) @ base
-        self.mean = _double(mean, xp) + _double(engine.origin, xp)
-        self.work += base.shape[0] * base.shape[1]
-        return True
-
-    def _average_along(self, weights, panel):
-        """Take the mean along the axes up to a panel, and that of all points beyond."""
-        xp, axes = self.engine.xp, self.axes
-        mean = 0.0
-        for number in range(panel + 1):
-            coordinates = axes.coordinates[number]
-            inside = weights @ coordinates
-            mean = mean + inside @ axes.directions[number].T
-            self.work += coordinates.shape[0] * coordinates.shape[1]
-        self.mean = _double(mean, xp) + _double(self.engine.center, xp)
+        self.slack = self._start_slack() + self._rounding(panel)
 
     def _prune(self):
         """Leave out points whose upper bounds are too low; return whether it paid."""
@@ -230,8 +253,7 @@ class Certified:
             self._streamed(engine.subset(self.columns))
             self.discarded = (n - size) * math.exp(-self.cut) + 0 * self.noise
         gap = xp.sum((self.mean - _double(engine.center, xp)) ** 2, axis=1) ** 0.5
-        self.error = self.discarded * (engine.radius + gap)
-        self.error = self.error + 8 * engine.eps * engine.reach
+        self.error = self.error + self.discarded * (engine.radius + gap)
 
     def _from_pairs(self, counts):
         """Redo each row's own points from direct differences."""
@@ -242,26 +264,12 @@ class Certified:
         pairs.found = [(rows, columns, self.scores[rows, places])]
         pairs.finish()
         self.mean = pairs.mean()
+        self.error = 8 * 2.0**-52 * engine.reach + 0 * self.noise
         self.discarded = _double(n - counts, xp) * math.exp(-self.cut)
         others = pairs.total - 1
         alone = others <= math.exp(-self.cut)
         self.lone = xp.where(alone, pairs.anchor, self.lone)
         self.discarded = self.discarded + xp.where(alone, others, 0 * others)
-
-    def _complete(self):
-        """Compute the products of all that was not known, with all points."""
-        xp, engine, (n, d) = self.engine.xp, self.engine, self.engine.points.shape
-        single = xp.astype(self.rest, engine.base.dtype)
-        shift = self.rest @ _double(engine.origin - engine.center, xp)
-        product = xp.astype(single @ engine.base.T, xp.float32)
-        product += xp.astype(shift, xp.float32)[:, None]
-        self.products = self.known.products + product
-        self.work += n * d
-        self.columns = None
-        self.scores = self.products - xp.astype(engine.half_squares, xp.float32)
-        largest = _double(xp.max(xp.abs(self.products), axis=1), xp)
-        self.slack = self.products_slack = self._product_error()
-        self.slack = self.slack + SINGLE * (largest + engine.radius**2)
 
     def _product_error(self):
         """Return the error of the products, seen at some points, with a margin."""
@@ -270,18 +278,15 @@ class Certified:
         center = _double(engine.center, xp)
         gaps = _double(engine.points[some], xp) - center
         exact = (_double(self.x, xp) - center) @ gaps.T
-        off = xp.abs(exact - _double(self.products[:, some], xp))
+        off = xp.abs(exact - _double(self.known.block(some), xp))
         return MARGIN * xp.max(off, axis=1)
 
     def _sum_all(self):
         self._streamed(self.engine)
         self.discarded = 0 * self.noise
-        self.error = 8 * self.engine.eps * self.engine.reach + 0 * self.noise
 
     def _streamed(self, engine):
-        xp = engine.xp
-        parts = [part.mean() for _, part in engine.streamed(self.x, self.sigma)]
-        self.mean = _double(xp.concat(parts), xp)
+        self.mean, self.error = summed(engine, self.x, self.sigma, self.budget)
         self.work += 2 * engine.points.shape[0] * engine.points.shape[1]
 
     def _exact(self, places):
@@ -293,6 +298,89 @@ class Certified:
 
     def _left(self, values):
         return values if self.columns is None else values[self.columns]
+
+
+def summed(engine, x, sigma, budget):
+    """Return the denoiser over all points of an engine, and a bound on its error.
+
+    An error of e nats in the log weights moves it by at most ``2 e R``, to first order.
+    """
+    xp = engine.xp
+    nats = min(engine.tolerance, budget / (8 * engine.radius or 1.0))
+    parts = [part for _, part in engine.streamed(x, sigma, nats)]
+    mean = _double(xp.concat([part.mean() for part in parts]), xp)
+    error = _double(xp.concat([part.error for part in parts]), xp)
+    return mean, 2.1 * error * engine.radius + 8 * engine.eps * engine.reach
+
+
+class Weighed:
+    """Running sums of weights out of approximate scores, and what bounds their error.
+
+    ``moments`` ``(n, 4)`` holds 1, the squared length, the rest and the squared rest of
+    each point.  The average is taken over the points themselves, or, with ``along``,
+    over their coordinates in the panels up to that one.
+    """
+
+    def __init__(self, certified, moments, along):
+        xp, m = certified.engine.xp, certified.x.shape[0]
+        self.owner, self.moments, self.along = certified, moments, along
+        self.noise = xp.astype(certified.noise, xp.float32)[:, None]
+        self.top = xp.zeros_like(self.noise[:, 0]) - math.inf
+        self.sums = xp.zeros_like(moments[:1, :] + self.noise * 0)
+        self.squares = 0 * self.noise[:, 0]
+        panels = 1 if along is None else along + 1
+        self.vectors = [0.0] * panels
+        self.m = m
+
+    def add(self, columns, base, scores):
+        """Take in one block of points with their scores, which are overwritten."""
+        xp, axes = self.owner.engine.xp, self.owner.axes
+        scores /= self.noise
+        top = xp.maximum(self.top, xp.max(scores, axis=1))
+        scores -= top[:, None]
+        weights = clipped_exp(scores, FLOOR[4])
+        shrink = xp.exp(self.top - top)
+        self.sums = self.sums * shrink[:, None] + weights @ self.moments[columns]
+        self.squares = self.squares * shrink**2 + xp.sum(weights * weights, axis=1)
+        self.top = top
+        if self.along is None:
+            parts = [base]
+        else:
+            parts = [each[columns] for each in axes.coordinates[: self.along + 1]]
+        for number, part in enumerate(parts):
+            some = xp.astype(weights, part.dtype, copy=False) @ part
+            old = self.vectors[number]
+            self.vectors[number] = old * xp.astype(shrink, some.dtype)[:, None] + some
+            self.owner.work += part.shape[0] * part.shape[1]
+
+    def error(self, tail, slack):
+        """Return a bound on the error of the average, and ``|v - 1/n|``, ``(m,)``."""
+        owner = self.owner
+        xp, n = owner.engine.xp, self.moments.shape[0]
+        sums = _double(self.sums, xp)
+        moments = sums / sums[:, :1]
+        slope, own = tail / owner.noise, slack / owner.noise
+        first = slope * moments[:, 2] + own
+        second = slope**2 * moments[:, 3] + 2 * slope * own * moments[:, 2] + own**2
+        most = slope * float(xp.max(self.moments[:, 2])) + own
+        most = xp.clip(most, 1e-300, None)
+        growth = xp.expm1(xp.clip(2 * most, None, 500.0)) / (2 * most)
+        shift = growth * first
+        factor = growth * xp.sqrt(second + 2 * shift * first + shift**2)
+        error = factor * xp.sqrt(moments[:, 1]) * 1.001
+        uneven = _double(self.squares, xp) / sums[:, 0] ** 2 - 1 / n
+        uneven = (xp.clip(uneven, 0.0, None) + 1e-6 / n) ** 0.5
+        return error + 8 * SINGLE * owner.engine.reach, uneven
+
+    def mean(self):
+        """Return the average, ``(m, d)``, in float64."""
+        engine, axes = self.owner.engine, self.owner.axes
+        xp, total = engine.xp, _double(self.sums[:, :1], engine.xp)
+        if self.along is None:
+            return _double(self.vectors[0], xp) / total + _double(engine.origin, xp)
+        ahead = zip(self.vectors, axes.directions, strict=False)
+        mean = sum(vector @ direction.T for vector, direction in ahead)
+        return _double(mean, xp) / total + _double(engine.center, xp)
 
 
 def _double(array, xp):

@@ -11,7 +11,7 @@ import math
 from ._arrays import row_blocks
 from ._axes import Axes
 from ._boxes import HIGHEST, Boxes
-from ._certified import Certificate, Certified
+from ._certified import Certificate, Certified, summed
 from ._trajectory import PATIENCE, Trajectory
 
 # Rows whose noise levels differ by no more than this factor are taken together.
@@ -50,12 +50,11 @@ class Certifier:
         return Trajectory(self.engine, self.index, start, self.tolerance)
 
     def _certified(self, x, sigma):
-        xp, level = self.engine.xp, float(self.engine.xp.max(sigma))
+        level = float(self.engine.xp.max(sigma))
         if level >= self.hope:
-            parts = [part.mean() for _, part in self.engine.streamed(x, sigma)]
-            mean = xp.astype(xp.concat(parts), xp.float64, copy=False)
-            rounding = 8 * self.engine.eps * self.engine.reach + 0 * mean[:, 0]
-            return mean, Certificate(rounding / x.shape[1] ** 0.5, 0 * rounding, 1.0)
+            root = x.shape[1] ** 0.5
+            mean, error = summed(self.engine, x, sigma, self.tolerance * root)
+            return mean, Certificate(error / root, 0 * error, 1.0)
         found = Certified(self.engine, self.index, x, sigma, self.tolerance)
         if found.way == "all":
             self.hope = level / PATIENCE

@@ -20,31 +20,39 @@ from ._direct import NEGLIGIBLE, relative_log_weights
 
 # exp(-87) is the smallest normal float32; 8 of float64 are far below any digit.
 FLOOR = {4: -45.0, 8: -700.0}
+# Largest error of a log weight, in nats, with which a product of float64 is content.
+FINE = 2e-10
+# Weights below exp(-LEAST) / n change no digit of an average in that precision.
+LEAST = {4: 22.0, 8: NEGLIGIBLE}
 
 
 class Streamed:
     """Averages at a block of rows of ``x``, in memory that does not grow with n.
 
     It answers as ``_posterior.Posterior`` does: ``mean``, ``shift`` and
-    ``log_kernel_sum``.
+    ``log_kernel_sum``.  Rows whose log weights may be wrong by more than ``nats`` are
+    redone; ``error`` ``(m,)`` bounds what is left.
     """
 
-    def __init__(self, engine, x, sigma):
+    def __init__(self, engine, x, sigma, nats=None):
         xp = engine.xp
         self.engine, self.x, self.sigma = engine, x, sigma
+        nats = engine.tolerance if nats is None else nats
         error = engine.error(x, sigma)
-        sharp = error > engine.tolerance
-        self.plain, rows = xp.nonzero(~sharp)[0], xp.nonzero(sharp)[0]
-        self.sums = RunningSums(engine, x[self.plain], sigma[self.plain])
-        cut = math.log(engine.points.shape[0]) + NEGLIGIBLE + 2 * error[rows]
-        self.pairs = Pairs(engine, x[rows], sigma[rows], cut)
-        self.sharp = rows
-        for columns, block, half_squares in _blocks(engine, x.shape[0]):
-            if self.plain.shape[0]:
-                self.sums.add(columns, block, half_squares)
-            if rows.shape[0]:
-                self.pairs.offer(columns, block, half_squares)
-        self.pairs.finish()
+        sharp = error > nats
+        fine = sharp & (engine.error_in_double(x, sigma) <= FINE)
+        self.error = xp.where(sharp, 0 * error, error)
+        rows = [xp.nonzero(some)[0] for some in (~sharp, fine, sharp & ~fine)]
+        self.places = [part for part in rows if part.shape[0]]
+        self.parts = []
+        for kind, part in zip((RunningSums, FineSums, Pairs), rows, strict=True):
+            if part.shape[0]:
+                self.parts.append(kind(engine, x[part], sigma[part], error[part]))
+        for columns, block, half_squares in streamed_blocks(engine, x.shape[0]):
+            for part in self.parts:
+                part.add(columns, block, half_squares)
+        for part in self.parts:
+            part.finish()
 
     @staticmethod
     def rows(engine):
@@ -54,48 +62,48 @@ class Streamed:
 
     def mean(self):
         """Return the posterior mean, ``(m, d)``."""
-        return self._join(self.sums.mean(), self.pairs.mean())
+        return self._join([part.mean() for part in self.parts])
 
     def shift(self):
         """Return the posterior mean minus ``x``, ``(m, d)``."""
-        return self._join(self.sums.mean() - self.sums.x, self.pairs.shift())
-
-    def anchored(self):
-        """Return the anchors ``(m, d)`` and the log sum of weights against them."""
-        xp, points = self.engine.xp, self.engine.points
-        anchors = self._join(points[self.sums.anchor], self.pairs.anchors)
-        totals = self._join(self.sums.total, self.pairs.total)
-        return _double(anchors, xp), xp.log(_double(totals, xp))
+        return self._join([part.shift() for part in self.parts])
 
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
-        return self._join(self.sums.log_kernel_sum(), self.pairs.log_kernel_sum())
+        return self._join([part.log_kernel_sum() for part in self.parts])
 
-    def _join(self, plain, sharp):
+    def anchored(self):
+        """Return the anchors ``(m, d)`` and the log sum of weights against them."""
         xp = self.engine.xp
-        if self.sharp.shape[0] == 0:
-            return plain
-        sharp = xp.astype(sharp, self.engine.points.dtype, copy=False)
-        if self.plain.shape[0] == 0:
-            return sharp
-        order = xp.argsort(xp.concat([self.plain, self.sharp]))
-        return xp.concat([plain, sharp])[order]
+        anchors = [_double(part.anchors, xp) for part in self.parts]
+        totals = [_double(part.total, xp) for part in self.parts]
+        return self._join(anchors, xp.float64), xp.log(self._join(totals, xp.float64))
+
+    def _join(self, values, dtype=None):
+        """Return what the parts say, row by row in their order."""
+        xp = self.engine.xp
+        dtype = self.engine.points.dtype if dtype is None else dtype
+        values = [xp.astype(value, dtype, copy=False) for value in values]
+        if len(values) == 1:
+            return values[0]
+        return xp.concat(values)[xp.argsort(xp.concat(self.places))]
 
 
 class RunningSums:
     """Largest log weight, sum of weights and weighted sum of points, row by row."""
 
-    def __init__(self, engine, x, sigma):
+    def __init__(self, engine, x, sigma, error=None):
         xp = engine.xp
         self.engine, self.x, self.sigma = engine, x, sigma
         self.left = engine.scaled(x, sigma)
+        self.floor = FLOOR[4 if x.dtype == xp.float32 else 8]
         self.top = xp.zeros_like(sigma) - math.inf
         self.total, self.vector = xp.zeros_like(sigma), xp.zeros_like(x)
         self.anchor = xp.zeros_like(sigma, dtype=xp.int64)
 
     def add(self, columns, block, half_squares):
         """Take in one block of points."""
-        xp, engine = self.engine.xp, self.engine
+        xp = self.engine.xp
         logits = self.left @ block.T
         logits -= half_squares / self.sigma[:, None] ** 2
         nearest = xp.argmax(logits, axis=1)
@@ -103,15 +111,23 @@ class RunningSums:
         top = xp.maximum(self.top, best)
         self.anchor = xp.where(best > self.top, nearest + columns.start, self.anchor)
         logits -= top[:, None]
-        weights = clipped_exp(logits, FLOOR[engine.itemsize])
+        weights = clipped_exp(logits, self.floor)
         shrink = xp.exp(self.top - top)
         self.total = self.total * shrink + xp.sum(weights, axis=1)
         self.vector = self.vector * shrink[:, None] + weights @ block
         self.top = top
 
+    def finish(self):
+        """Look up the anchors once all blocks were taken in."""
+        self.anchors = self.engine.points[self.anchor]
+
     def mean(self):
         """Return the average of the points taken in, ``(m, d)``."""
         return self.vector / self.total[:, None] + self.engine.origin
+
+    def shift(self):
+        """Return the average minus ``x``, ``(m, d)``."""
+        return self.mean() - self.x
 
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
@@ -120,22 +136,38 @@ class RunningSums:
         return xp.log(self.total) - xp.sum(offset**2, axis=1) / 2
 
 
+class FineSums(RunningSums):
+    """The same in float64, for rows at which float32 is too coarse."""
+
+    def __init__(self, engine, x, sigma, error=None):
+        xp = engine.xp
+        super().__init__(engine, _double(x, xp), _double(sigma, xp))
+
+    def add(self, columns, block, half_squares):
+        """Take in one block of points."""
+        xp, engine = self.engine.xp, self.engine
+        block = _double(block, xp)
+        gaps = block + (_double(engine.origin, xp) - _double(engine.center, xp))
+        super().add(columns, block, xp.sum(gaps**2, axis=1) / 2)
+
+
 class Pairs:
     """The points that can carry weight in each row, redone from direct differences.
 
-    ``cut`` ``(m,)``: a point whose log weight out of the matrix product lies by more
-    below the largest one does not count.
+    ``error`` ``(m,)`` bounds that of the matrix product's log weights: a point whose
+    log weight so lies far enough below the largest one does not count.
     """
 
-    def __init__(self, engine, x, sigma, cut):
+    def __init__(self, engine, x, sigma, error):
         xp = engine.xp
-        self.engine, self.cut = engine, cut
+        least = math.log(engine.points.shape[0]) + LEAST[engine.itemsize]
+        self.engine, self.cut = engine, least + 2 * error
         self.left, self.coarse = engine.scaled(x, sigma), sigma
         self.x, self.sigma = _double(x, xp), _double(sigma, xp)
         self.top = xp.zeros_like(sigma) - math.inf
         self.found, self.size = [], 0
 
-    def offer(self, columns, block, half_squares):
+    def add(self, columns, block, half_squares):
         """Collect from one block of points those that may count."""
         xp = self.engine.xp
         logits = self.left @ block.T
@@ -236,7 +268,7 @@ class Crowded(Exception):
     """Too many points can carry weight: take fewer rows at a time."""
 
 
-def _blocks(engine, rows):
+def streamed_blocks(engine, rows):
     """Yield the columns, the points and the half squares of each block."""
     size = max(1, min(engine.block, _entries(engine) // max(1, rows)))
     for columns, block in _mapped.blocks(engine.base, size):

@@ -40,8 +40,9 @@ class Trajectory:
             directions = _double(directions, xp)
             tail = tail - (tail @ directions) @ directions.T
         self.tail = tail / xp.sum(tail**2, axis=1)[:, None]
-        empty = xp.zeros_like(self.products)
-        self.seen = Known(0 * self.z, empty, 0 * self.z[:, 0])
+        self.seen = 0 * self.z  # the part beside a multiple of the start that is known
+        self.seen_products = xp.zeros_like(self.products)
+        self.seen_slack = 0 * self.z[:, 0]
         self.hope = math.inf
         self.locked = xp.zeros_like(self.z[:, 0], dtype=xp.int64) - 1
         self.level = 0 * self.z[:, 0]
@@ -69,8 +70,9 @@ class Trajectory:
         )
         if found.way == "all" and level < self.hope:
             self.hope = level / PATIENCE
-        if found.products is not None:
-            self._remember(rows, found, known, factor)
+        if found.fresh is not None:
+            self.seen[rows] = self.seen[rows] + found.fresh
+            self.seen_slack[rows] = known.slack + self._own_slack(rows, factor)
         self._lock(rows, found, x, sigma)
         mean[rows] = found.mean
         error[rows], mass[rows] = found.certificate.error, found.certificate.discarded
@@ -79,25 +81,21 @@ class Trajectory:
 
     def _known(self, rows, x):
         """Return what is known of ``x``: a multiple of the start, and what was seen."""
-        xp, seen = self.engine.xp, self.seen
-        every = rows.shape[0] == self.z.shape[0]
+        xp = self.engine.xp
         centered = _double(x, xp) - _double(self.engine.center, xp)
         factor = xp.sum(centered * self.tail[rows], axis=1)
-        products = self.products if every else self.products[rows]
-        products = xp.astype(factor, xp.float32)[:, None] * products
-        products += seen.products if every else seen.products[rows]
-        part = factor[:, None] * self.z[rows] + seen.part[rows]
-        slack = seen.slack[rows] + 2 * SINGLE * xp.abs(factor) * self.largest[rows]
-        return Known(part, products, slack), factor
+        part = factor[:, None] * self.z[rows] + self.seen[rows]
+        slack = self.seen_slack[rows] + self._own_slack(rows, factor)
+        seen = xp.sum(self.seen[rows] ** 2, axis=1) ** 0.5
+        size = xp.abs(factor) * self.largest[rows] + seen * self.engine.radius
+        every = rows.shape[0] == self.z.shape[0]
+        which = slice(None) if every else rows
+        single = xp.astype(factor, xp.float32)
+        products = self.products, self.seen_products
+        return Known(part, single, *products, which, slack, size), factor
 
-    def _remember(self, rows, found, known, factor):
-        """Keep the products of all but the starting point, for the levels to come."""
-        xp = self.engine.xp
-        start = xp.astype(factor, xp.float32)[:, None] * self.products[rows]
-        own = factor[:, None] * self.z[rows]
-        self.seen.part[rows] = known.part - own + found.rest
-        self.seen.products[rows] = found.products - start
-        self.seen.slack[rows] = found.products_slack
+    def _own_slack(self, rows, factor):
+        return 2 * SINGLE * self.engine.xp.abs(factor) * self.largest[rows]
 
     def _lock(self, rows, found, x, sigma):
         xp = self.engine.xp

@@ -18,6 +18,7 @@ from ._arrays import (
     as_positive_number,
     as_rows,
     choose,
+    is_torch_array,
     like,
     normal,
     uniform,
@@ -94,7 +95,7 @@ class EmpiricalScore(Density):
         times the largest seen at 32 points.  Raises ``ValueError`` without a tolerance.
         """
         x, sigma = self._arguments(x, sigma)
-        mean, certificate = self._certifier(x).evaluate(x, sigma)
+        mean, certificate = self._certifier(x).evaluate(_values(x), sigma)
         xp = array_namespace(x)
         return xp.astype(mean, x.dtype, copy=False), certificate
 
@@ -178,7 +179,7 @@ class EmpiricalScore(Density):
 
     def _shift(self, x, sigma):
         if self.tolerance is not None:
-            mean, _ = self._certifier(x).evaluate(x, sigma)
+            mean, _ = self._certifier(x).evaluate(_values(x), sigma)
             return _minus(mean, x)
         return self._average(x, sigma, lambda average: average.shift())
 
@@ -248,12 +249,17 @@ class PathScore(Density):
                 f"x must have one row for each of the {self._trajectory.z.shape[0]} "
                 f"starting points, got {x.shape[0]}"
             )
-        mean, certificate = self._trajectory.evaluate(x, sigma)
+        mean, certificate = self._trajectory.evaluate(_values(x), sigma)
         self.certificates.append(certificate)
         return mean
 
     def _arguments(self, x, sigma):
         return self._law._arguments(x, sigma)
+
+
+def _values(x):
+    """Return ``x`` without its history: what is certified is not differentiated."""
+    return x.detach() if is_torch_array(x) else x
 
 
 def _kind(x):
