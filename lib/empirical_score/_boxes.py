@@ -64,7 +64,7 @@ class Boxes:
         x, sigma = xp.astype(x, xp.float64), xp.astype(sigma, xp.float64)
         mean, error, mass = xp.zeros_like(x), 0 * sigma, 0 * sigma
         budget, pairs = tolerance * math.sqrt(d), 0
-        rounding = 4 * self.engine.eps * self.engine.reach
+        rounding = (2 * self.engine.eps + 64 * 2.0**-52) * self.engine.reach
         every = xp.arange(x.shape[0], device=_device(x))
         first = every % max(1, x.shape[0] // PROBED) == 0
         todo = [(xp.nonzero(~first)[0], budget), (xp.nonzero(first)[0], budget)]

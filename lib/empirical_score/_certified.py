@@ -28,6 +28,7 @@ from ._streaming import FLOOR, Pairs, streamed_blocks
 
 SINGLE = 2.0**-23  # rounding of float32: it is in every bound
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
+FEW = 0.05  # sum of squared weights from which on pruning is tried first
 
 
 class Certificate(NamedTuple):
@@ -52,8 +53,11 @@ class Known:
     ``part`` ``(m, d)`` is ``factor`` ``(m,)`` times a start, plus what was seen since;
     ``start`` and ``seen`` ``(k, n)`` hold the products of both in float32, and ``rows``
     says which of their rows are meant.  ``slack`` ``(m,)`` bounds the error of the
-    products, ``size`` the products themselves.
+    products, ``size`` the products themselves.  ``useful`` says whether all products
+    are worth computing: rounding may be too large for the tolerance even then.
     """
+
+    useful = True
 
     def __init__(self, part, factor, start, seen, rows, slack, size):
         self.part, self.factor, self.rows = part, factor, rows
@@ -72,10 +76,11 @@ class Known:
 class Certified:
     """The posterior mean at a block of rows, by the cheapest way that is certain.
 
-    ``prune=False`` does not try to prune.  After the run ``mean`` ``(m, d)`` is the
-    denoiser, in float64, and ``certificate`` what is known of it; ``lone`` ``(m,)`` is
-    the number of the one point that is left in, or -1; ``way`` names what was done.
-    ``fresh`` is the part of ``x`` whose products were added to ``known``, or None.
+    ``prune`` may be ``True``, ``False`` or ``"first"``: before the sandwich.  After the
+    run ``mean`` ``(m, d)`` is the denoiser, in float64, and ``certificate`` what is
+    known of it; ``lone`` ``(m,)`` is the number of the one point that is left in, or
+    -1; ``way`` names what was done, ``few`` says whether few points share the weight,
+    and ``fresh`` is the part of ``x`` whose products were added to ``known``, or None.
     """
 
     def __init__(self, engine, axes, x, sigma, tolerance, known=None, prune=True):
@@ -90,6 +95,7 @@ class Certified:
         self.scores = self.columns = self.fresh = None
         self.slack, self.done, self.work = 0 * self.noise, 0, 0.0
         self.discarded = 0 * self.noise
+        self.few = False
         self.lone = xp.zeros_like(sigma, dtype=xp.int64) - 1
         if known is not None:
             self.rest = centered - known.part
@@ -101,15 +107,19 @@ class Certified:
         )
 
     def _go(self, prune):
+        if prune == "first" and self._prune():
+            self._sum_left()
+            return "pruned"
         for panel in range(len(self.axes.depths)):
             if self._promising(panel) and self._sandwich(panel):
                 return "sandwich"
-        if prune and self._prune():
+        if prune is True and self._prune():
             self._sum_left()
             return "pruned"
-        if self.known is None or not self._sandwich(None):
-            self._sum_all()
-        return "all"
+        if self.known is not None and self.known.useful and self._sandwich(None):
+            return "all"
+        self._sum_all()
+        return "summed"
 
     def _project(self):
         """Find the coordinates of what is not known, and the lengths of its rests."""
@@ -185,6 +195,7 @@ class Certified:
         if along is not None and bool(xp.any(error > self.budget)):
             return self._sandwich(panel) if panel is not None else self._again()
         self.error, self.mean = error, sums.mean()
+        self.few = bool(xp.all(uneven**2 > FEW))
         return True
 
     def _again(self):

@@ -25,7 +25,8 @@ class Certifier:
         self.engine, self.tolerance = engine, tolerance
         low = engine.points.shape[1] <= HIGHEST
         self.index = Boxes(engine) if low else Axes(engine)
-        self.low, self.hope = low, math.inf
+        # Above the one level pruning is not tried, below the other it is tried first.
+        self.low, self.hope, self.few = low, math.inf, 0.0
 
     def evaluate(self, x, sigma):
         """Return the denoiser, in float64, and its :class:`Certificate`."""
@@ -55,8 +56,13 @@ class Certifier:
             root = x.shape[1] ** 0.5
             mean, error = summed(self.engine, x, sigma, self.tolerance * root)
             return mean, Certificate(error / root, 0 * error, 1.0)
-        found = Certified(self.engine, self.index, x, sigma, self.tolerance)
-        if found.way == "all":
+        prune = "first" if level <= self.few else True
+        found = Certified(
+            self.engine, self.index, x, sigma, self.tolerance, prune=prune
+        )
+        if found.few or found.way == "pruned":
+            self.few = max(self.few, level)
+        if found.way == "summed":
             self.hope = level / PATIENCE
         return found.mean, found.certificate
 

@@ -43,7 +43,8 @@ class Trajectory:
         self.seen = 0 * self.z  # the part beside a multiple of the start that is known
         self.seen_products = xp.zeros_like(self.products)
         self.seen_slack = 0 * self.z[:, 0]
-        self.hope = math.inf
+        # Pruning is tried below ``hope``; rounding is too much up to ``coarse``.
+        self.hope, self.few, self.coarse = math.inf, False, 0.0
         self.locked = xp.zeros_like(self.z[:, 0], dtype=xp.int64) - 1
         self.level = 0 * self.z[:, 0]
         self.gap, self.mass = 0 * self.z, 0 * self.z[:, 0]
@@ -59,6 +60,7 @@ class Trajectory:
         x, sigma = x[rows], sigma[rows]
         known, factor = self._known(rows, x)
         level = float(xp.max(sigma))
+        known.useful = level > self.coarse
         found = Certified(
             self.engine,
             self.axes,
@@ -66,9 +68,12 @@ class Trajectory:
             sigma,
             self.tolerance,
             known,
-            prune=level < self.hope,
+            prune="first" if self.few else level < self.hope,
         )
-        if found.way == "all" and level < self.hope:
+        self.few = found.few or found.way == "pruned"
+        if found.way == "summed":
+            self.coarse = max(self.coarse, level)
+        if found.way in ("all", "summed") and level < self.hope:
             self.hope = level / PATIENCE
         if found.fresh is not None:
             self.seen[rows] = self.seen[rows] + found.fresh
