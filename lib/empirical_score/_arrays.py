@@ -28,6 +28,7 @@ __all__ = [
     "clipped_exp",
     "device",
     "largest",
+    "largest_of",
     "like",
     "normal",
     "require_generator",
@@ -217,6 +218,13 @@ def row_maxima(values, rows, count):
         return most
     most = values.new_full((count,), -np.inf)
     return most.scatter_reduce(0, rows, values.detach(), "amax")
+
+
+def largest_of(values):
+    """Return the largest entry of each row, as a number without history."""
+    if is_numpy_array(values):
+        return np.max(values, axis=1)
+    return values.detach().amax(dim=1)
 
 
 def row_blocks(count, entries_per_row, budget):

@@ -24,9 +24,11 @@ from typing import NamedTuple
 
 from ._arrays import clipped_exp
 from ._engine import MARGIN
-from ._streaming import FLOOR, Pairs, streamed_blocks
+from ._streaming import FLOOR, Pairs, product, streamed_blocks, weighted
 
 SINGLE = 2.0**-23  # rounding of float32: it is in every bound
+# Errors of log weights that are left alone if the tolerance allows them.
+NATS = {4: 1e-3, 8: 1e-9}
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
 FEW = 0.05  # sum of squared weights from which on pruning is tried first
 
@@ -163,15 +165,15 @@ class Certified:
             scores = 0.0 if self.known is None else self.known.block(columns)
             scores = scores - xp.astype(half, xp.float32, copy=False)
             if panel is None:
-                product = xp.astype(single @ base.T, xp.float32, copy=False)
-                product = product + shift[:, None]
-                self.known.add(columns, product)
-                scores = scores + product
+                fresh = xp.astype(product(single, base), xp.float32, copy=False)
+                fresh = fresh + shift[:, None]
+                self.known.add(columns, fresh)
+                scores = scores + fresh
                 self.work += base.shape[0] * base.shape[1]
             else:
                 for number in range(panel + 1):
                     coordinates = axes.coordinates[number][columns]
-                    scores = scores + self.inside[number] @ coordinates.T
+                    scores = scores + product(self.inside[number], coordinates)
                     self.work += coordinates.shape[0] * coordinates.shape[1]
             sums.add(columns, base, scores)
         if panel is None:
@@ -314,14 +316,18 @@ class Certified:
 def summed(engine, x, sigma, budget):
     """Return the denoiser over all points of an engine, and a bound on its error.
 
-    An error of e nats in the log weights moves it by at most ``2 e R``, to first order.
+    An error of e nats in the log weights moves it by at most ``exp(2 e) - 1`` times the
+    posterior standard deviation.
     """
     xp = engine.xp
-    nats = min(engine.tolerance, budget / (8 * engine.radius or 1.0))
+    typical = float(xp.mean(engine.half_squares) * 2) ** 0.5
+    nats = budget / max(4 * typical, 2.2 * engine.radius, 1e-300)
+    nats = min(NATS[engine.itemsize], nats)
     parts = [part for _, part in engine.streamed(x, sigma, nats)]
     mean = _double(xp.concat([part.mean() for part in parts]), xp)
     error = _double(xp.concat([part.error for part in parts]), xp)
-    return mean, 2.1 * error * engine.radius + 8 * engine.eps * engine.reach
+    spread = _double(xp.concat([part.spread() for part in parts]), xp)
+    return mean, xp.expm1(2 * error) * spread + 8 * engine.eps * engine.reach
 
 
 class Weighed:
@@ -359,7 +365,7 @@ class Weighed:
         else:
             parts = [each[columns] for each in axes.coordinates[: self.along + 1]]
         for number, part in enumerate(parts):
-            some = xp.astype(weights, part.dtype, copy=False) @ part
+            some = weighted(xp.astype(weights, part.dtype, copy=False), part)
             old = self.vectors[number]
             self.vectors[number] = old * xp.astype(shrink, some.dtype)[:, None] + some
             self.owner.work += part.shape[0] * part.shape[1]

@@ -8,7 +8,6 @@ noise level, so that trying costs next to nothing.
 
 import math
 
-from ._arrays import row_blocks
 from ._axes import Axes
 from ._boxes import HIGHEST, Boxes
 from ._certified import Certificate, Certified, summed
@@ -37,10 +36,18 @@ class Certifier:
         error, mass = 0 * mean[:, 0], 0 * mean[:, 0]
         done = 0.0
         for rows in self._groups(sigma):
-            found = self._certified(x[rows], sigma[rows])
-            mean[rows] = found[0]
-            error[rows], mass[rows] = found[1].error, found[1].discarded
-            done += found[1].share * rows.shape[0]
+            level = float(xp.max(sigma[rows]))
+            if level >= self.hope:
+                mean[rows], error[rows] = self._summed(x[rows], sigma[rows])
+                done += rows.shape[0]
+                continue
+            step = max(1, self.engine.budget // (3 * self.engine.points.shape[0]))
+            for start in range(0, rows.shape[0], step):
+                some = rows[start : start + step]
+                found = self._certified(x[some], sigma[some], level)
+                mean[some], certificate = found.mean, found.certificate
+                error[some], mass[some] = certificate.error, certificate.discarded
+                done += certificate.share * some.shape[0]
         return mean, Certificate(error, mass, done / x.shape[0])
 
     def trajectory(self, start):
@@ -50,12 +57,7 @@ class Certifier:
             return None
         return Trajectory(self.engine, self.index, start, self.tolerance)
 
-    def _certified(self, x, sigma):
-        level = float(self.engine.xp.max(sigma))
-        if level >= self.hope:
-            root = x.shape[1] ** 0.5
-            mean, error = summed(self.engine, x, sigma, self.tolerance * root)
-            return mean, Certificate(error / root, 0 * error, 1.0)
+    def _certified(self, x, sigma, level):
         prune = "first" if level <= self.few else True
         found = Certified(
             self.engine, self.index, x, sigma, self.tolerance, prune=prune
@@ -64,17 +66,19 @@ class Certifier:
             self.few = max(self.few, level)
         if found.way == "summed":
             self.hope = level / PATIENCE
-        return found.mean, found.certificate
+        return found
+
+    def _summed(self, x, sigma):
+        root = x.shape[1] ** 0.5
+        mean, error = summed(self.engine, x, sigma, self.tolerance * root)
+        return mean, error / root
 
     def _groups(self, sigma):
-        """Yield row numbers of like noise levels, as many as fit into the memory."""
-        xp, n = self.engine.xp, self.engine.points.shape[0]
-        order = xp.argsort(sigma)
+        """Yield row numbers of like noise levels."""
+        order = self.engine.xp.argsort(sigma)
         levels = [float(level) for level in sigma[order]]
         start = 0
         for stop in range(1, len(levels) + 1):
-            if stop < len(levels) and levels[stop] <= ALIKE * levels[start]:
-                continue
-            for part in row_blocks(stop - start, 3 * n, self.engine.budget):
-                yield order[start + part.start : start + part.stop]
-            start = stop
+            if stop == len(levels) or levels[stop] > ALIKE * levels[start]:
+                yield order[start:stop]
+                start = stop

@@ -20,10 +20,10 @@ from ._posterior import Posterior
 from ._streaming import Crowded, Streamed
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
-TOLERANCE = {4: 8e-4, 8: 2e-10}
+TOLERANCE = {4: 4e-4, 8: 2e-10}
 # Points at which a product of float32 is compared with one of float64, and the factor
 # by which its error elsewhere is taken to be larger.
-SAMPLED, MARGIN = 32, 8.0
+SAMPLED, MARGIN = 32, 4.0
 # Weights of a block of rows that are kept; larger problems are streamed.
 KEPT = 2**20
 # Numbers of one block of points: it stays in a processor's last cache.

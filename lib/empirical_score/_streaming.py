@@ -15,7 +15,7 @@ the points that can carry weight, and these are redone from direct differences.
 import math
 
 from . import _mapped
-from ._arrays import clipped_exp, row_maxima, row_sums
+from ._arrays import clipped_exp, is_numpy_array, largest_of, row_maxima, row_sums
 from ._direct import NEGLIGIBLE, relative_log_weights
 
 # exp(-87) is the smallest normal float32; 8 of float64 are far below any digit.
@@ -72,6 +72,10 @@ class Streamed:
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
         return self._join([part.log_kernel_sum() for part in self.parts])
 
+    def spread(self):
+        """Return upper bounds on the posterior standard deviation, ``(m,)``."""
+        return self._join([part.spread() for part in self.parts])
+
     def anchored(self):
         """Return the anchors ``(m, d)`` and the log sum of weights against them."""
         xp = self.engine.xp
@@ -99,22 +103,26 @@ class RunningSums:
         self.floor = FLOOR[4 if x.dtype == xp.float32 else 8]
         self.top = xp.zeros_like(sigma) - math.inf
         self.total, self.vector = xp.zeros_like(sigma), xp.zeros_like(x)
+        self.second = xp.zeros_like(sigma)
         self.anchor = xp.zeros_like(sigma, dtype=xp.int64)
 
     def add(self, columns, block, half_squares):
         """Take in one block of points."""
         xp = self.engine.xp
-        logits = self.left @ block.T
+        logits = product(self.left, block)
         logits -= half_squares / self.sigma[:, None] ** 2
-        nearest = xp.argmax(logits, axis=1)
-        best = logits[xp.arange(nearest.shape[0]), nearest]
-        top = xp.maximum(self.top, best)
-        self.anchor = xp.where(best > self.top, nearest + columns.start, self.anchor)
+        top = self.top + 0  # its own copy
+        nearer = xp.nonzero(largest_of(logits) > self.top)[0]
+        if nearer.shape[0]:
+            places = xp.argmax(logits[nearer], axis=1)
+            top[nearer] = logits[nearer, places]
+            self.anchor[nearer] = places + columns.start
         logits -= top[:, None]
         weights = clipped_exp(logits, self.floor)
         shrink = xp.exp(self.top - top)
         self.total = self.total * shrink + xp.sum(weights, axis=1)
-        self.vector = self.vector * shrink[:, None] + weights @ block
+        self.vector = self.vector * shrink[:, None] + weighted(weights, block)
+        self.second = self.second * shrink + weights @ half_squares
         self.top = top
 
     def finish(self):
@@ -128,6 +136,10 @@ class RunningSums:
     def shift(self):
         """Return the average minus ``x``, ``(m, d)``."""
         return self.mean() - self.x
+
+    def spread(self):
+        """Return ``(sum_j w_j |y_j - c|^2)^{1/2}``, above the standard deviation."""
+        return (2 * self.second / self.total) ** 0.5
 
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
@@ -170,7 +182,7 @@ class Pairs:
     def add(self, columns, block, half_squares):
         """Collect from one block of points those that may count."""
         xp = self.engine.xp
-        logits = self.left @ block.T
+        logits = product(self.left, block)
         logits -= half_squares / self.coarse[:, None] ** 2
         self.top = xp.maximum(self.top, xp.max(logits, axis=1))
         rows, places = xp.nonzero(logits >= (self.top - self.cut)[:, None])
@@ -208,6 +220,10 @@ class Pairs:
     def mean(self):
         """Return the average of the points, ``(m, d)``, in float64."""
         return self.anchors + self.inner
+
+    def spread(self):
+        """Return an upper bound on the standard deviation, the radius."""
+        return 0 * self.sigma + self.engine.radius
 
     def shift(self):
         """Return the average minus ``x``, ``(m, d)``, in float64."""
@@ -266,6 +282,16 @@ class Pairs:
 
 class Crowded(Exception):
     """Too many points can carry weight: take fewer rows at a time."""
+
+
+def product(left, block):
+    """Return ``left @ block.T``, in the order in which the library is fastest."""
+    return left @ block.T if is_numpy_array(left) else (block @ left.T).T
+
+
+def weighted(weights, block):
+    """Return ``weights @ block``, in the order in which the library is fastest."""
+    return weights @ block if is_numpy_array(weights) else (block.T @ weights.T).T
 
 
 def streamed_blocks(engine, rows):

@@ -91,7 +91,7 @@ class EmpiricalScore(Density):
         The second value has the bounds ``error`` ``(m,)``, on the root mean square
         deviation a coordinate from the denoiser over all points, and ``discarded``
         ``(m,)``, on the weight of the points left out; and ``share``, the work done as
-        a share of that over all points.  Rounding of float32 products is taken as eight
+        a share of that over all points.  Rounding of float32 products is taken as four
         times the largest seen at 32 points.  Raises ``ValueError`` without a tolerance.
         """
         x, sigma = self._arguments(x, sigma)
