@@ -27,6 +27,7 @@ __all__ = [
     "choose",
     "clipped_exp",
     "device",
+    "double",
     "largest",
     "largest_of",
     "like",
@@ -177,6 +178,12 @@ def largest(values, count):
     if is_numpy_array(values):
         return np.argpartition(values, -count, axis=1)[:, -count:]
     return values.detach().topk(count, dim=1).indices
+
+
+def double(array):
+    """Return ``array`` in float64, itself where it is."""
+    xp = array_namespace(array)
+    return xp.astype(array, xp.float64, copy=False)
 
 
 def clipped_exp(values, floor):

@@ -14,15 +14,15 @@ whose first term vanishes at the mean, gives
 From the root down, a node is left out where its largest possible weight certainly does
 not matter, stands for its points where these two errors are small, and is replaced by
 its halves where neither holds; what is left of the smallest is summed point by point.
-However many points there are, the nodes of about a third of sigma within a few sigma of
-``x`` are enough.
+So the work is bounded by the nodes within a few sigma of ``x`` that are small against
+sigma and the tolerance, however many points they hold.
 """
 
 import math
 
 from ._arrays import row_maxima, row_sums
 from ._certified import Certificate, summed
-from ._streaming import Crowded
+from ._pairs import Crowded
 
 HIGHEST = 8  # dimensions in which boxes are small enough to help
 LEAF, ROOTS = 64, 32  # points of the smallest nodes; nodes to begin with

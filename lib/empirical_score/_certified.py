@@ -22,11 +22,13 @@ Where neither closes, the products with all points are computed after all.
 import math
 from typing import NamedTuple
 
-from ._arrays import clipped_exp
+from ._arrays import double
 from ._engine import MARGIN
-from ._streaming import FLOOR, Pairs, product, streamed_blocks, weighted
+from ._pairs import Pairs
+from ._products import product
+from ._streaming import streamed_blocks
+from ._weighed import SINGLE, Weighed
 
-SINGLE = 2.0**-23  # rounding of float32: it is in every bound
 # Errors of log weights that are left alone if the tolerance allows them.
 NATS = {4: 1e-3, 8: 1e-9}
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
@@ -49,32 +51,6 @@ class Certificate(NamedTuple):
     share: float
 
 
-class Known:
-    """A part of ``x``, counted from the center, and its products with the points.
-
-    ``part`` ``(m, d)`` is ``factor`` ``(m,)`` times a start, plus what was seen since;
-    ``start`` and ``seen`` ``(k, n)`` hold the products of both in float32, and ``rows``
-    says which of their rows are meant.  ``slack`` ``(m,)`` bounds the error of the
-    products, ``size`` the products themselves.  ``useful`` says whether all products
-    are worth computing: rounding may be too large for the tolerance even then.
-    """
-
-    useful = True
-
-    def __init__(self, part, factor, start, seen, rows, slack, size):
-        self.part, self.factor, self.rows = part, factor, rows
-        self.start, self.seen, self.slack, self.size = start, seen, slack, size
-
-    def block(self, columns):
-        """Return the products with some points, ``(m, k)``, an array of its own."""
-        start, seen = self.start[:, columns][self.rows], self.seen[:, columns]
-        return self.factor[:, None] * start + seen[self.rows]
-
-    def add(self, columns, products):
-        """Take in the products of what was not known."""
-        self.seen[self.rows, columns] += products
-
-
 class Certified:
     """The posterior mean at a block of rows, by the cheapest way that is certain.
 
@@ -88,8 +64,8 @@ class Certified:
     def __init__(self, engine, axes, x, sigma, tolerance, known=None, prune=True):
         xp, (n, d) = engine.xp, engine.points.shape
         self.engine, self.axes, self.x, self.sigma = engine, axes, x, sigma
-        self.noise = _double(sigma, xp) ** 2
-        centered = _double(x, xp) - _double(engine.center, xp)
+        self.noise = double(sigma) ** 2
+        centered = double(x) - double(engine.center)
         self.squares = xp.sum(centered**2, axis=1)
         self.budget = tolerance * math.sqrt(d)
         self.cut = math.log(n) + math.log(max(4 * engine.radius / self.budget, 1.0))
@@ -131,7 +107,7 @@ class Certified:
         self.inside = [single @ directions for directions in axes.directions]
         self.tails, left = [], self.length
         for inside in self.inside:
-            left = left - xp.sum(_double(inside, xp) ** 2, axis=1)
+            left = left - xp.sum(double(inside) ** 2, axis=1)
             self.tails.append((xp.clip(left, 0.0, None) + 1e-6 * self.length) ** 0.5)
 
     def _promising(self, panel):
@@ -146,8 +122,8 @@ class Certified:
     def _rounding(self, panel):
         """Return a bound on what the sums up to a panel add to the error, ``(m,)``."""
         depth, radius = self.axes.depths[panel], self.engine.radius
-        product = (4 * math.sqrt(depth) + 8) * self.length**0.5 * radius
-        return SINGLE * (product + 2 * radius**2)
+        own = (4 * math.sqrt(depth) + 8) * self.length**0.5 * radius
+        return SINGLE * (own + 2 * radius**2)
 
     def _sandwich(self, panel):
         """Average with weights out of the scores, if that is certainly good enough.
@@ -158,9 +134,7 @@ class Certified:
         xp, engine, axes = self.engine.xp, self.engine, self.axes
         sums = Weighed(self, axes.moments[-1 if panel is None else panel], axes.along)
         single = xp.astype(self.rest, engine.base.dtype)
-        shift = xp.astype(
-            self.rest @ _double(engine.origin - engine.center, xp), xp.float32
-        )
+        shift = xp.astype(self.rest @ double(engine.origin - engine.center), xp.float32)
         for columns, base, half in streamed_blocks(engine, self.x.shape[0]):
             scores = 0.0 if self.known is None else self.known.block(columns)
             scores = scores - xp.astype(half, xp.float32, copy=False)
@@ -265,7 +239,7 @@ class Certified:
         else:
             self._streamed(engine.subset(self.columns))
             self.discarded = (n - size) * math.exp(-self.cut) + 0 * self.noise
-        gap = xp.sum((self.mean - _double(engine.center, xp)) ** 2, axis=1) ** 0.5
+        gap = xp.sum((self.mean - double(engine.center)) ** 2, axis=1) ** 0.5
         self.error = self.error + self.discarded * (engine.radius + gap)
 
     def _from_pairs(self, counts):
@@ -278,7 +252,7 @@ class Certified:
         pairs.finish()
         self.mean = pairs.mean()
         self.error = 8 * 2.0**-52 * engine.reach + 0 * self.noise
-        self.discarded = _double(n - counts, xp) * math.exp(-self.cut)
+        self.discarded = double(n - counts) * math.exp(-self.cut)
         others = pairs.total - 1
         alone = others <= math.exp(-self.cut)
         self.lone = xp.where(alone, pairs.anchor, self.lone)
@@ -288,10 +262,10 @@ class Certified:
         """Return the error of the products, seen at some points, with a margin."""
         xp, engine = self.engine.xp, self.engine
         some = engine.sampled()
-        center = _double(engine.center, xp)
-        gaps = _double(engine.points[some], xp) - center
-        exact = (_double(self.x, xp) - center) @ gaps.T
-        off = xp.abs(exact - _double(self.known.block(some), xp))
+        center = double(engine.center)
+        gaps = double(engine.points[some]) - center
+        exact = (double(self.x) - center) @ gaps.T
+        off = xp.abs(exact - double(self.known.block(some)))
         return MARGIN * xp.max(off, axis=1)
 
     def _sum_all(self):
@@ -306,7 +280,7 @@ class Certified:
         """Return the exact score of one point for each row, ``(m,)``."""
         xp, engine = self.engine.xp, self.engine
         columns = places if self.columns is None else self.columns[places]
-        gaps = _double(self.x, xp) - _double(engine.points[columns], xp)
+        gaps = double(self.x) - double(engine.points[columns])
         return (self.squares - xp.sum(gaps**2, axis=1)) / 2
 
     def _left(self, values):
@@ -324,81 +298,7 @@ def summed(engine, x, sigma, budget):
     nats = budget / max(4 * typical, 2.2 * engine.radius, 1e-300)
     nats = min(NATS[engine.itemsize], nats)
     parts = [part for _, part in engine.streamed(x, sigma, nats)]
-    mean = _double(xp.concat([part.mean() for part in parts]), xp)
-    error = _double(xp.concat([part.error for part in parts]), xp)
-    spread = _double(xp.concat([part.spread() for part in parts]), xp)
+    mean = double(xp.concat([part.mean() for part in parts]))
+    error = double(xp.concat([part.error for part in parts]))
+    spread = double(xp.concat([part.spread() for part in parts]))
     return mean, xp.expm1(2 * error) * spread + 8 * engine.eps * engine.reach
-
-
-class Weighed:
-    """Running sums of weights out of approximate scores, and what bounds their error.
-
-    ``moments`` ``(n, 4)`` holds 1, the squared length, the rest and the squared rest of
-    each point.  The average is taken over the points themselves, or, with ``along``,
-    over their coordinates in the panels up to that one.
-    """
-
-    def __init__(self, certified, moments, along):
-        xp, m = certified.engine.xp, certified.x.shape[0]
-        self.owner, self.moments, self.along = certified, moments, along
-        self.noise = xp.astype(certified.noise, xp.float32)[:, None]
-        self.top = xp.zeros_like(self.noise[:, 0]) - math.inf
-        self.sums = xp.zeros_like(moments[:1, :] + self.noise * 0)
-        self.squares = 0 * self.noise[:, 0]
-        panels = 1 if along is None else along + 1
-        self.vectors = [0.0] * panels
-        self.m = m
-
-    def add(self, columns, base, scores):
-        """Take in one block of points with their scores, which are overwritten."""
-        xp, axes = self.owner.engine.xp, self.owner.axes
-        scores /= self.noise
-        top = xp.maximum(self.top, xp.max(scores, axis=1))
-        scores -= top[:, None]
-        weights = clipped_exp(scores, FLOOR[4])
-        shrink = xp.exp(self.top - top)
-        self.sums = self.sums * shrink[:, None] + weights @ self.moments[columns]
-        self.squares = self.squares * shrink**2 + xp.sum(weights * weights, axis=1)
-        self.top = top
-        if self.along is None:
-            parts = [base]
-        else:
-            parts = [each[columns] for each in axes.coordinates[: self.along + 1]]
-        for number, part in enumerate(parts):
-            some = weighted(xp.astype(weights, part.dtype, copy=False), part)
-            old = self.vectors[number]
-            self.vectors[number] = old * xp.astype(shrink, some.dtype)[:, None] + some
-            self.owner.work += part.shape[0] * part.shape[1]
-
-    def error(self, tail, slack):
-        """Return a bound on the error of the average, and ``|v - 1/n|``, ``(m,)``."""
-        owner = self.owner
-        xp, n = owner.engine.xp, self.moments.shape[0]
-        sums = _double(self.sums, xp)
-        moments = sums / sums[:, :1]
-        slope, own = tail / owner.noise, slack / owner.noise
-        first = slope * moments[:, 2] + own
-        second = slope**2 * moments[:, 3] + 2 * slope * own * moments[:, 2] + own**2
-        most = slope * float(xp.max(self.moments[:, 2])) + own
-        most = xp.clip(most, 1e-300, None)
-        growth = xp.expm1(xp.clip(2 * most, None, 500.0)) / (2 * most)
-        shift = growth * first
-        factor = growth * xp.sqrt(second + 2 * shift * first + shift**2)
-        error = factor * xp.sqrt(moments[:, 1]) * 1.001
-        uneven = _double(self.squares, xp) / sums[:, 0] ** 2 - 1 / n
-        uneven = (xp.clip(uneven, 0.0, None) + 1e-6 / n) ** 0.5
-        return error + 8 * SINGLE * owner.engine.reach, uneven
-
-    def mean(self):
-        """Return the average, ``(m, d)``, in float64."""
-        engine, axes = self.owner.engine, self.owner.axes
-        xp, total = engine.xp, _double(self.sums[:, :1], engine.xp)
-        if self.along is None:
-            return _double(self.vectors[0], xp) / total + _double(engine.origin, xp)
-        ahead = zip(self.vectors, axes.directions, strict=False)
-        mean = sum(vector @ direction.T for vector, direction in ahead)
-        return _double(mean, xp) / total + _double(engine.center, xp)
-
-
-def _double(array, xp):
-    return xp.astype(array, xp.float64, copy=False)

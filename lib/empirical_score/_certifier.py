@@ -53,7 +53,7 @@ class Certifier:
     def trajectory(self, start):
         """Return the :class:`Trajectory` from ``start``, or None if it is no help."""
         n, m = self.engine.points.shape[0], start.shape[0]
-        if self.low or 4 * m * n > 4 * self.engine.memory:
+        if self.low or m * n > self.engine.memory:
             return None
         return Trajectory(self.engine, self.index, start, self.tolerance)
 

@@ -9,7 +9,7 @@ redone from direct differences, in which nothing cancels.
 
 import math
 
-from ._arrays import largest, row_blocks
+from ._arrays import double, largest, row_blocks
 from ._direct import NEGLIGIBLE
 from ._posterior import row_groups
 
@@ -71,7 +71,7 @@ class DistanceWeights:
 
     def _weighted_gaps(self, factors):
         xp, engine = self.engine.xp, self.engine
-        inner = xp.zeros_like(self._double(self.x))
+        inner = xp.zeros_like(double(self.x))
         for rows, nearest in self.close:
             for columns in self._pieces(nearest):
                 some = nearest[:, columns]
@@ -85,11 +85,11 @@ class DistanceWeights:
 
     def _measure(self, temperature):
         xp, engine, d = self.engine.xp, self.engine, self.x.shape[1]
-        centered = self._double(self.x - engine.center)
+        centered = double(self.x - engine.center)
         length = xp.sum(centered**2, axis=1) ** 0.5
         inner = engine.matrix_log_weights(self.x, xp.ones_like(self.x[:, 0]))
-        extra = centered @ self._double(engine.center - engine.origin)
-        squares = length[:, None] ** 2 - 2 * (self._double(inner) - extra[:, None])
+        extra = centered @ double(engine.center - engine.origin)
+        squares = length[:, None] ** 2 - 2 * (double(inner) - extra[:, None])
         error = 8 * math.sqrt(d) * engine.eps * (length + engine.reach) ** 2
         needed = self._needed(squares, error[:, None], temperature)
         squares = xp.clip(squares, 0.0, None)
@@ -120,12 +120,9 @@ class DistanceWeights:
 
     def _gaps(self, rows, nearest):
         """Return ``y_j - x``, ``(r, k, d)``, in float64."""
-        points = self._double(self.engine.points[nearest])
-        return points - self._double(self.x[rows])[:, None, :]
+        points = double(self.engine.points[nearest])
+        return points - double(self.x[rows])[:, None, :]
 
     def _pieces(self, nearest):
         (r, k), d = nearest.shape, self.engine.points.shape[1]
         return row_blocks(k, 16 * r * d, self.engine.budget)
-
-    def _double(self, array):
-        return self.engine.xp.astype(array, self.engine.xp.float64, copy=False)

@@ -15,9 +15,11 @@ import math
 import numpy as np
 
 from . import _mapped
-from ._arrays import array_namespace, row_blocks
+from ._arrays import array_namespace, double, row_blocks
+from ._pairs import Crowded
 from ._posterior import Posterior
-from ._streaming import Crowded, Streamed
+from ._products import log_weights
+from ._streaming import Streamed
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
 TOLERANCE = {4: 4e-4, 8: 2e-10}
@@ -114,13 +116,12 @@ class Engine:
 
     def matrix_log_weights(self, x, sigma):
         """Return log weights up to a constant per row, ``(m, n)``."""
-        return self.scaled(x, sigma) @ self.base.T - self.half_squares / _column(
-            sigma**2
-        )
+        left = self.scaled(x, sigma)
+        return log_weights(left, self.base, self.half_squares, sigma)
 
     def scaled(self, x, sigma):
         """Return ``(x - center) / sigma^2``, the left factor of the matrix product."""
-        return (x - self.center) / _column(sigma**2)
+        return (x - self.center) / sigma[:, None] ** 2
 
     def error(self, x, sigma):
         """Return a bound on the error of the matrix product's log weights, ``(m,)``.
@@ -153,13 +154,12 @@ class Engine:
     def _error_seen(self, x, sigma):
         """Return the largest error of log weights at the sampled points, ``(m,)``."""
         xp, some = self.xp, self.sampled()
-        coarse = self.scaled(x, sigma) @ self.base[some].T
-        coarse = coarse - self.half_squares[some] / _column(sigma**2)
-        double = [xp.astype(value, xp.float64) for value in (x, sigma, self.center)]
-        x, sigma, center = double
-        gaps = xp.astype(self.points[some], xp.float64) - center
+        left = self.scaled(x, sigma)
+        coarse = log_weights(left, self.base[some], self.half_squares[some], sigma)
+        x, sigma, center = double(x), double(sigma), double(self.center)
+        gaps = double(self.points[some]) - center
         fine = (x - center) @ gaps.T - xp.sum(gaps**2, axis=1) / 2
-        off = coarse - fine / _column(sigma**2)
+        off = coarse - fine / sigma[:, None] ** 2
         off = xp.abs(off - xp.mean(off, axis=1)[:, None])
         return xp.astype(xp.max(off, axis=1), self.points.dtype)
 
@@ -173,7 +173,3 @@ class Engine:
             total = total + np.sum(block, axis=0, dtype=np.float64)
         mean = total / self.points.shape[0]
         return mean.astype(self.points.dtype)
-
-
-def _column(values):
-    return values[:, None]

@@ -11,7 +11,7 @@ points whose weight is 0 in floating point keep the error of the matrix product.
 
 import math
 
-from ._arrays import largest, row_blocks
+from ._arrays import double, largest, row_blocks
 from ._direct import NEGLIGIBLE, relative_log_weights
 
 
@@ -49,7 +49,7 @@ class Posterior:
     def anchored(self):
         """Return the anchors ``(m, d)``, in float64, and ``log_sum``, ``(m,)``."""
         every = slice(None)
-        return self._anchors(every), self._double(self.log_sum)
+        return self._anchors(every), double(self.log_sum)
 
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
@@ -94,7 +94,7 @@ class Posterior:
             total = 0.0
             for offsets, weights in self._around_anchor(rows, nearest):
                 offsets = offsets - mean[:, None, :]
-                along = xp.sum(offsets * self._double(v[rows])[:, None, :], axis=2)
+                along = xp.sum(offsets * double(v[rows])[:, None, :], axis=2)
                 total = total + xp.sum((weights * along)[:, :, None] * offsets, axis=1)
             out[rows] = self._cast(total)
         return out
@@ -133,10 +133,10 @@ class Posterior:
 
     def _exact_piece(self, rows, nearest):
         return relative_log_weights(
-            self._double(self.x[rows]),
+            double(self.x[rows]),
             self._anchors(rows),
-            self._double(self.engine.points[nearest]),
-            self._double(self.sigma[rows]),
+            double(self.engine.points[nearest]),
+            double(self.sigma[rows]),
             self.engine.xp,
         )
 
@@ -148,29 +148,26 @@ class Posterior:
     def _offsets(self, rows, nearest):
         """Return ``y_j - y_a`` ``(r, k, d)`` and ``x - y_a`` ``(r, d)`` in float64."""
         anchors = self._anchors(rows)
-        offsets = self._double(self.engine.points[nearest]) - anchors[:, None, :]
-        return offsets, self._double(self.x[rows]) - anchors
+        offsets = double(self.engine.points[nearest]) - anchors[:, None, :]
+        return offsets, double(self.x[rows]) - anchors
 
     def _anchors(self, rows):
-        return self._double(self.engine.points[self.anchor[rows]])
+        return double(self.engine.points[self.anchor[rows]])
 
     def _mean_from_anchor(self, rows, nearest):
         """Return the posterior mean and ``x``, both minus the anchor, ``(r, d)``."""
         inner = 0.0
         for offsets, weights in self._around_anchor(rows, nearest):
             inner = inner + self.engine.xp.sum(weights[:, :, None] * offsets, axis=1)
-        return inner, self._double(self.x[rows]) - self._anchors(rows)
+        return inner, double(self.x[rows]) - self._anchors(rows)
 
     def _around_anchor(self, rows, nearest):
         """Yield offsets ``(r, k, d)`` and weights ``(r, k)``, some points at a time."""
-        log_sum = self._double(self.log_sum[rows])[:, None]
+        log_sum = double(self.log_sum[rows])[:, None]
         for columns in self._pieces(nearest):
             offsets, _ = self._offsets(rows, nearest[:, columns])
-            logits = self._double(self.logits[rows[:, None], nearest[:, columns]])
+            logits = double(self.logits[rows[:, None], nearest[:, columns]])
             yield offsets, self.engine.xp.exp(logits - log_sum)
-
-    def _double(self, array):
-        return self.engine.xp.astype(array, self.engine.xp.float64, copy=False)
 
     def _cast(self, array):
         return self.engine.xp.astype(array, self.engine.points.dtype, copy=False)

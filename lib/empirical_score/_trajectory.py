@@ -18,12 +18,40 @@ on, every step of a solver follows that exactly, and no point is looked at again
 
 import math
 
-from ._certified import SINGLE, Certificate, Certified, Known
+from ._arrays import double
+from ._certified import Certificate, Certified
+from ._weighed import SINGLE
 
 # How much the weight of discarded points may grow through rounding on a locked path.
 GROWTH = 2.0
 # After pruning failed it is tried again at a level lower by this factor.
 PATIENCE = 1.3
+
+
+class Known:
+    """A part of ``x``, counted from the center, and its products with the points.
+
+    ``part`` ``(m, d)`` is ``factor`` ``(m,)`` times a start, plus what was seen since;
+    ``start`` and ``seen`` ``(k, n)`` hold the products of both in float32, and ``rows``
+    says which of their rows are meant.  ``slack`` ``(m,)`` bounds the error of the
+    products, ``size`` the products themselves.  ``useful`` says whether all products
+    are worth computing: rounding may be too large for the tolerance even then.
+    """
+
+    useful = True
+
+    def __init__(self, part, factor, start, seen, rows, slack, size):
+        self.part, self.factor, self.rows = part, factor, rows
+        self.start, self.seen, self.slack, self.size = start, seen, slack, size
+
+    def block(self, columns):
+        """Return the products with some points, ``(m, k)``, an array of its own."""
+        start, seen = self.start[:, columns][self.rows], self.seen[:, columns]
+        return self.factor[:, None] * start + seen[self.rows]
+
+    def add(self, columns, products):
+        """Take in the products of what was not known."""
+        self.seen[self.rows, columns] += products
 
 
 class Trajectory:
@@ -32,12 +60,12 @@ class Trajectory:
     def __init__(self, engine, axes, start, tolerance):
         xp = engine.xp
         self.engine, self.axes, self.tolerance = engine, axes, tolerance
-        self.z = _double(start, xp) - _double(engine.center, xp)
+        self.z = double(start) - double(engine.center)
         self.products = self._multiply()
-        self.largest = _double(xp.max(xp.abs(self.products), axis=1), xp)
+        self.largest = double(xp.max(xp.abs(self.products), axis=1))
         tail = self.z
         for directions in axes.directions:
-            directions = _double(directions, xp)
+            directions = double(directions)
             tail = tail - (tail @ directions) @ directions.T
         self.tail = tail / xp.sum(tail**2, axis=1)[:, None]
         self.seen = 0 * self.z  # the part beside a multiple of the start that is known
@@ -87,7 +115,7 @@ class Trajectory:
     def _known(self, rows, x):
         """Return what is known of ``x``: a multiple of the start, and what was seen."""
         xp = self.engine.xp
-        centered = _double(x, xp) - _double(self.engine.center, xp)
+        centered = double(x) - double(self.engine.center)
         factor = xp.sum(centered * self.tail[rows], axis=1)
         part = factor[:, None] * self.z[rows] + self.seen[rows]
         slack = self.seen_slack[rows] + self._own_slack(rows, factor)
@@ -109,8 +137,8 @@ class Trajectory:
             return
         where = rows[lone]
         self.locked[where] = found.lone[lone]
-        self.level[where] = _double(sigma[lone], xp)
-        self.gap[where] = _double(x[lone], xp) - found.mean[lone]
+        self.level[where] = double(sigma[lone])
+        self.gap[where] = double(x[lone]) - found.mean[lone]
         self.mass[where] = found.certificate.discarded[lone]
 
     def _follow(self, x, sigma):
@@ -120,10 +148,10 @@ class Trajectory:
         rows = xp.nonzero(self.locked >= 0)[0]
         if rows.shape[0] == 0:
             return mean, mass
-        points = _double(self.engine.points[self.locked[rows]], xp)
-        share = _double(sigma[rows], xp) / self.level[rows]
-        away = _double(x[rows], xp) - points - share[:, None] * self.gap[rows]
-        strayed = xp.sum(away**2, axis=1) / _double(sigma[rows], xp) ** 2 / 2
+        points = double(self.engine.points[self.locked[rows]])
+        share = double(sigma[rows]) / self.level[rows]
+        away = double(x[rows]) - points - share[:, None] * self.gap[rows]
+        strayed = xp.sum(away**2, axis=1) / double(sigma[rows]) ** 2 / 2
         room = xp.clip(1 - share, 0.0, None)
         good = strayed <= math.log(GROWTH) * room
         self.locked[rows[~good]] = -1
@@ -135,10 +163,6 @@ class Trajectory:
         """Return ``<z, y_j - c>``, ``(m, n)``, in float32, summed in float64."""
         xp, engine, parts = self.engine.xp, self.engine, []
         for _, block in engine.blocks():
-            gaps = _double(block, xp) - _double(engine.center, xp)
+            gaps = double(block) - double(engine.center)
             parts.append(xp.astype(self.z @ gaps.T, xp.float32))
         return xp.concat(parts, axis=1)
-
-
-def _double(array, xp):
-    return xp.astype(array, xp.float64, copy=False)

@@ -72,7 +72,6 @@ def main(arguments=None):
             write=rank == 0,
         ):
             done.append(path)
-            dist.barrier()
             if rank == 0:
                 print(f"{path.name}: {len(done) * options.batch} asked", flush=True)
     except (ShardLost, RuntimeError, OSError, ValueError, TypeError) as error:

@@ -129,10 +129,28 @@ def test_samplers_use_the_path_by_themselves():
     data = smooth_set(2000, 40, rng)
     start, levels = 10 * rng.standard_normal((6, 40)), es.karras_levels(20, 10, 0.01)
     exact = es.sample_ode(EmpiricalScore(data), start, levels)
-    for process in (None, es.VariancePreserving() if hasattr(es, "VP") else None):
-        law = EmpiricalScore(data, tolerance=1e-6)
-        found = es.sample_ode(law, start, levels, process=process)
-        np.testing.assert_allclose(found, exact, atol=1e-4)
+    law = EmpiricalScore(data, tolerance=1e-6)
+    np.testing.assert_allclose(es.sample_ode(law, start, levels), exact, atol=1e-4)
+    process, times = es.OrnsteinUhlenbeck(), np.geomspace(2.0, 0.01, 20)
+    start = rng.standard_normal((6, 40))
+    found, exact = (
+        es.sample_ode(score, start, times, process=process)
+        for score in (law, EmpiricalScore(data))
+    )
+    np.testing.assert_allclose(found, exact, atol=1e-4)
+
+
+def test_a_path_in_little_memory_gives_the_same():
+    rng = np.random.default_rng(11)
+    data, x = smooth_set(800, 40, rng), rng.standard_normal((6, 40))
+    for memory in (6_000, 40_000, 2**27):
+        law = EmpiricalScore(data, tolerance=1e-3, memory=memory)
+        for sigma in (3.0, 0.3, 0.02):
+            error, certificate = deviation(law, data, sigma * x + data[:6], sigma)
+            assert np.all(error <= certificate.error + 1e-14)
+        path = law.starting_from(x)
+        for sigma in (3.0, 0.3, 0.02):
+            path.denoise(sigma * x + data[:6], sigma)
 
 
 def test_a_locked_row_that_strays_is_let_go():
