@@ -16,6 +16,7 @@ from array_api_compat import (
 from . import _mapped
 
 __all__ = [
+    "add_product",
     "array_namespace",
     "as_count",
     "as_number",
@@ -36,6 +37,7 @@ __all__ = [
     "row_blocks",
     "row_maxima",
     "row_sums",
+    "squared_lengths",
     "uniform",
 ]
 
@@ -195,6 +197,21 @@ def clipped_exp(values, floor):
         np.maximum(values, floor, out=values)
         return np.exp(values, out=values)
     return values.clamp_(min=floor).exp_()
+
+
+def add_product(out, left, right):
+    """Add ``left * right``, broadcast, to ``out`` in place."""
+    if is_numpy_array(out):
+        out += left * right
+    else:
+        out.addcmul_(left, right)
+
+
+def squared_lengths(values):
+    """Return the sum of squares of each row, ``(m,)``, in float64."""
+    if is_numpy_array(values):
+        return double(np.einsum("ij,ij->i", values, values))
+    return double(array_namespace(values).linalg.vector_norm(values, axis=1)) ** 2
 
 
 def row_sums(values, rows, count):

@@ -18,7 +18,7 @@ import numpy as np
 from ._arrays import is_torch_array, like
 
 # The first panels hold these shares of the axes together.
-SHARES = (1 / 96, 1 / 24, 1 / 8, 1 / 3, 1 / 2)
+SHARES, SHALLOW = (1 / 96, 1 / 24, 1 / 8, 1 / 3, 1 / 2), 0.13
 
 
 class Axes:
@@ -26,29 +26,26 @@ class Axes:
 
     Attributes
     ----------
-    depths : how many axes the first panels hold together
-    directions : one ``(d, w)`` array a panel, orthonormal columns
-    coordinates : one ``(n, w)`` array a panel
+    depths : how many axes the first panels hold together, from no panel on
+    shallow : how many of the first panels are a small part of all coordinates
+    directions : ``(d, k)``, orthonormal columns; coordinates : ``(n, k)``
     rests : one ``(n,)`` array a panel, bounds on the lengths left over after it
-    norms : one number a panel, bound on the largest singular value of the rests
-    moments : one ``(n, 4)`` array a panel: 1, squared length, rest, squared rest
-    along : the panel up to which averages sufficed the last time, or None
-    ratio : how the last error compared with its guess
+    norms : bounds on the largest singular value of the rests, from no panel on
+    longest : the largest rest after each of the first panels
+    table : ``(n, ...)``, whose averages bound errors: the squared length of a point,
+        rest and squared rest after each of the first panels, coordinates in the first
     """
 
     def __init__(self, engine):
         n, d = engine.points.shape
         depths = {min(d, max(8, round(share * d))) for share in SHARES}
-        self.depths = sorted(depths)
+        self.depths = [0, *sorted(depths)]
+        self.shallow = max(1, sum(depth <= SHALLOW * d for depth in depths))
         variances, axes = np.linalg.eigh(_covariance(engine))
         variances, axes = np.append(variances[::-1], 0.0), axes[:, ::-1]
-        self.along, self.ratio = None, 1.0
-        starts = [0, *self.depths[:-1]]
         single = engine.xp.astype(engine.points[:1], engine.xp.float32)
-        self.directions = [
-            like(np.ascontiguousarray(axes[:, a:b]), single)
-            for a, b in zip(starts, self.depths, strict=True)
-        ]
+        axes = np.ascontiguousarray(axes[:, : self.depths[-1]])
+        self.directions = like(axes, single)
         # Rounding of the axes to float32 tilts them by 1e-7.
         self.norms = [
             math.sqrt(n * max(variances[depth], 0.0) + n * 1e-12 * variances[0]) * 1.001
@@ -56,27 +53,41 @@ class Axes:
         ]
         self._project(engine)
 
+    @property
+    def panels(self):
+        """How many panels there are."""
+        return len(self.depths) - 1
+
+    def panel(self, first, last=None):
+        """Return the slice of the axes in one panel, or in those up to another."""
+        last = first + 1 if last is None else last
+        return slice(self.depths[first], self.depths[last])
+
     def _project(self, engine):
-        xp, parts = engine.xp, [[] for _ in self.depths]
-        rests = [[] for _ in self.depths]
+        xp, parts = engine.xp, []
+        rests = [[] for _ in range(self.panels)]
         for columns, block in engine.blocks():
             block = xp.astype(block - engine.center, xp.float32, copy=False)
+            inside = block @ self.directions
             squares = 2 * xp.astype(engine.half_squares[columns], xp.float64)
             left = squares
-            for panel, directions in enumerate(self.directions):
-                inside = block @ directions
-                left = left - xp.sum(xp.astype(inside, xp.float64) ** 2, axis=1)
+            for panel, rest in enumerate(rests):
+                some = xp.astype(inside[:, self.panel(panel)], xp.float64)
+                left = left - xp.sum(some**2, axis=1)
                 # Rounding of the product and of the axes, relative to |y|^2.
                 upper = xp.clip(left, 0.0, None) + 1e-6 * squares
-                parts[panel].append(inside)
-                rests[panel].append(xp.astype(upper**0.5, xp.float32))
-        self.coordinates = [xp.concat(part) for part in parts]
+                rest.append(xp.astype(upper**0.5, xp.float32))
+            parts.append(inside)
+        self.coordinates = xp.concat(parts)
         self.rests = [xp.concat(rest) for rest in rests]
-        squares = 2 * xp.astype(engine.half_squares, xp.float32)
-        self.moments = [
-            xp.stack([0 * rest + 1, squares, rest, rest**2], axis=1)
-            for rest in self.rests
-        ]
+        shallow = self.rests[: self.shallow]
+        columns = [2 * xp.astype(engine.half_squares, xp.float32)]
+        columns += [power for rest in shallow for power in (rest, rest**2)]
+        first = self.coordinates[:, self.panel(0)]
+        self.table = xp.concat(
+            [*(column[:, None] for column in columns), first], axis=1
+        )
+        self.longest = [float(xp.max(rest)) for rest in shallow]
 
 
 def _covariance(engine):

@@ -11,6 +11,7 @@ import math
 from ._axes import Axes
 from ._boxes import HIGHEST, Boxes
 from ._certified import Certificate, Certified, summed
+from ._recalled import slots
 from ._trajectory import PATIENCE, Trajectory
 
 # Rows whose noise levels differ by no more than this factor are taken together.
@@ -52,10 +53,10 @@ class Certifier:
 
     def trajectory(self, start):
         """Return the :class:`Trajectory` from ``start``, or None if it is no help."""
-        n, m = self.engine.points.shape[0], start.shape[0]
-        if self.low or m * n > self.engine.memory:
+        most = None if self.low else slots(self.engine, start.shape[0])
+        if most is None:
             return None
-        return Trajectory(self.engine, self.index, start, self.tolerance)
+        return Trajectory(self.engine, self.index, start, self.tolerance, most)
 
     def _certified(self, x, sigma, level):
         prune = "first" if level <= self.few else True

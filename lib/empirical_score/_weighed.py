@@ -1,82 +1,240 @@
-"""Averages with weights that are known up to bounds: their sums, and what is sure.
+"""Averages with weights that are known up to bounds, and with few products.
 
-The bound is that of the sandwich in ``_certified``.
+``Weighed`` makes weights ``v`` out of scores (``_scores``) and bounds what the true
+ones change: the *sandwich*.  With ``d_j = (t t_j + slack) / sigma^2`` the true weights
+are at most ``v_j exp(d_j + b)``, ``b = log sum_j v_j exp(d_j)``, and at least
+``v_j exp(-d_j - b)``: the average moves by at most the root of
+``sum_j v_j (exp(d_j + b) - 1)^2`` times the standard deviation of ``v``.  The scores of
+the heaviest points may be computed exactly, which leaves ``t t_j`` for light ones only.
+
+``average`` subtracts what remembered weights explain (``_recalled``).  Of the rest
+``r`` the heaviest points are summed exactly, all others along some axes only, beyond
+which they add up to at most ``s |r|``, ``s`` being the norm of ``_axes``.
 """
 
 import math
 
-from ._arrays import clipped_exp, double
+from ._arrays import (
+    clipped_exp,
+    device,
+    double,
+    largest,
+    largest_of,
+    squared_lengths,
+)
+from ._engine import MARGIN
 from ._products import weighted
-from ._streaming import FLOOR
+from ._scores import SINGLE
+from ._streaming import FLOOR, streamed_blocks
 
-SINGLE = 2.0**-23  # rounding of float32: it is in every bound
+# How many heavy points a row may have summed exactly; as how many in a matrix product
+# one of them counts; and the largest share of all products that is worth computing when
+# with all of them the weights could be remembered.
+HEAVY, GATHERED, WORTH = (0, 4, 16, 64, 256), 25, 0.3
 
 
 class Weighed:
-    """Running sums of weights out of approximate scores, and what bounds their error.
+    """Weights ``(m, n)`` out of scores, and how far the average may be off.
 
-    ``moments`` ``(n, 4)`` holds 1, the squared length, the rest and the squared rest of
-    each point.  The average is taken over the points themselves, or, with ``along``,
-    over their coordinates in the panels up to that one.
+    ``weights`` sum to ``moments.total``; ``heavy`` ``(m, k)`` are the heaviest points,
+    sorted; ``error`` ``(m,)`` is known after :meth:`sharpen`.
     """
 
-    def __init__(self, certified, moments, along):
-        xp, m = certified.engine.xp, certified.x.shape[0]
-        self.owner, self.moments, self.along = certified, moments, along
-        self.noise = xp.astype(certified.noise, xp.float32)[:, None]
-        self.top = xp.zeros_like(self.noise[:, 0]) - math.inf
-        self.sums = xp.zeros_like(moments[:1, :] + self.noise * 0)
-        self.squares = 0 * self.noise[:, 0]
-        panels = 1 if along is None else along + 1
-        self.vectors = [0.0] * panels
-        self.m = m
+    def __init__(self, engine, axes, scores):
+        self.xp = engine.xp
+        self.engine, self.axes, self.scores = engine, axes, scores
+        self.top = largest_of(scores.values)[:, None]
+        self.weights = clipped_exp(scores.values - self.top, FLOOR[4])
+        self.sizes = sizes(engine)
+        self.heavy, self.size = self._heaviest(), 0
+        self.panels = scores.panels
+        self.moments = Moments(self)
 
-    def add(self, columns, base, scores):
-        """Take in one block of points with their scores, which are overwritten."""
-        xp, axes = self.owner.engine.xp, self.owner.axes
-        scores /= self.noise
-        top = xp.maximum(self.top, xp.max(scores, axis=1))
-        scores -= top[:, None]
-        weights = clipped_exp(scores, FLOOR[4])
-        shrink = xp.exp(self.top - top)
-        self.sums = self.sums * shrink[:, None] + weights @ self.moments[columns]
-        self.squares = self.squares * shrink**2 + xp.sum(weights * weights, axis=1)
-        self.top = top
-        if self.along is None:
-            parts = [base]
+    def sharpen(self, budget):
+        """Make as few scores exact as bring the error below a budget, if that helps.
+
+        Returns whether the error is below it.
+        """
+        scores = self.scores
+        for size in self.sizes:
+            spare = budget if size == 0 else 0.9 * budget
+            error = self.moments.error(self.panels, size, scores)
+            if bool(self.xp.all(error <= spare)):
+                break
         else:
-            parts = [each[columns] for each in axes.coordinates[: self.along + 1]]
-        for number, part in enumerate(parts):
-            some = weighted(xp.astype(weights, part.dtype, copy=False), part)
-            old = self.vectors[number]
-            self.vectors[number] = old * xp.astype(shrink, some.dtype)[:, None] + some
-            self.owner.work += part.shape[0] * part.shape[1]
+            return False
+        if size:
+            some = self.heavy[:, :size]
+            self.weights[self._rows, some] = self.xp.exp(scores.exact(some) - self.top)
+            self.moments = Moments(self)
+        self.error = self.moments.error(self.panels, size, scores)
+        return bool(self.xp.all(self.error <= budget))
 
-    def error(self, tail, slack):
-        """Return a bound on the error of the average, and ``|v - 1/n|``, ``(m,)``."""
-        owner = self.owner
-        xp, n = owner.engine.xp, self.moments.shape[0]
-        sums = double(self.sums)
-        moments = sums / sums[:, :1]
-        slope, own = tail / owner.noise, slack / owner.noise
-        first = slope * moments[:, 2] + own
-        second = slope**2 * moments[:, 3] + 2 * slope * own * moments[:, 2] + own**2
-        most = slope * float(xp.max(self.moments[:, 2])) + own
-        most = xp.clip(most, 1e-300, None)
-        growth = xp.expm1(xp.clip(2 * most, None, 500.0)) / (2 * most)
+    def average(self, averages, budget):
+        """Return the average ``(m, d)`` and a bound on its error, for a budget."""
+        xp, engine = self.xp, self.engine
+        self.weights /= xp.astype(self.moments.total, self.weights.dtype)[:, None]
+        coefficients, rest = averages.split(self.weights)
+        known = averages.error(coefficients)
+        rounding = 8 * SINGLE * engine.reach
+        plan = self._plan(rest, budget - known - rounding)
+        center = double(engine.center)
+        if plan is None:
+            more, rest = averages.split(rest)
+            coefficients = coefficients + more
+            mean = self._whole(rest)
+            found = averages.value(coefficients) + mean + center
+            known = averages.error(coefficients) + rounding
+            averages.add(rest, mean, self._rounding(rest, mean), coefficients)
+            return found, known
+        mean = averages.value(coefficients) + center
+        panels, size, error = plan
+        if size:
+            heavy = self.heavy[:, :size]
+            own, base = rest[self._rows, heavy], engine.base[heavy]
+            found = double((xp.astype(own, base.dtype)[:, None, :] @ base)[:, 0, :])
+            shift = double(engine.origin) - center
+            mean = mean + found + double(xp.sum(own, axis=1))[:, None] * shift
+            rest[self._rows, heavy] = 0.0
+            self.scores.work += base.shape[1] * base.shape[2]
+        if panels:
+            some = self.axes.panel(0, panels)
+            coordinates = self.axes.coordinates[:, some]
+            found = weighted(rest, coordinates) @ self.axes.directions[:, some].T
+            mean = mean + double(found)
+            self.scores.work += coordinates.shape[0] * coordinates.shape[1]
+        return mean, error + known + rounding
+
+    def _plan(self, rest, room):
+        """Return panels, heavy points and error of the cheapest sum, or None."""
+        xp, axes, (n, d) = self.xp, self.axes, self.engine.points.shape
+        whole = squared_lengths(rest)
+        parts = double(rest[self._rows, self.heavy]) ** 2
+        lengths = {
+            size: 1.001 * left_of(whole, parts[:, :size]) ** 0.5 for size in self.sizes
+        }
+        for _, panels, size in plans(axes, self.sizes, n, d):
+            error = axes.norms[panels] * lengths[size]
+            if bool(xp.all(error <= room)):
+                return panels, size, error
+        return None
+
+    def _whole(self, rest):
+        """Return ``sum_j r_j (y_j - c)``, over all points."""
+        engine, xp, mean = self.engine, self.xp, 0.0
+        for columns, base, _ in streamed_blocks(engine, rest.shape[0]):
+            some = xp.astype(rest[:, columns], base.dtype, copy=False)
+            mean = mean + double(weighted(some, base))
+            self.scores.work += base.shape[0] * base.shape[1]
+        shift = double(engine.origin) - double(engine.center)
+        return mean + double(xp.sum(rest, axis=1))[:, None] * shift
+
+    def _rounding(self, rest, found):
+        """Return the error of a sum, seen in some rows and coordinates, with a margin.
+
+        It is taken to be as large for all rows, in units of the rest.
+        """
+        xp, engine = self.xp, self.engine
+        rows = slice(None, None, max(1, found.shape[0] // 8))
+        some = slice(None, None, max(1, found.shape[1] // 16))
+        gaps = double(engine.base[:, some])
+        gaps = gaps + (double(engine.origin) - double(engine.center))[some]
+        off = xp.mean((double(rest[rows]) @ gaps - found[rows, some]) ** 2, axis=1)
+        length = squared_lengths(rest) ** 0.5 + 1e-300
+        relative = float(xp.max(off**0.5 / length[rows])) + 1e-9
+        return MARGIN * relative * length * math.sqrt(found.shape[1])
+
+    def _heaviest(self):
+        """Return the heaviest points of each row, sorted, ``(m, k)``.
+
+        They are looked for among those that are heavy for some row.
+        """
+        xp, weights, most = self.xp, self.weights, self.sizes[-1]
+        if most == 0:
+            return xp.astype(weights[:, :0], xp.int64)
+        count = max(most, weights.shape[1] // 16)
+        columns = largest(xp.max(weights, axis=0)[None, :], count)[0]
+        some = weights[:, columns]
+        places = largest(some, most)
+        order = xp.argsort(-some[self._rows, places], axis=1)
+        return columns[places[self._rows, order]]
+
+    @property
+    def _rows(self):
+        rows = self.xp.arange(self.weights.shape[0], device=device(self.weights))
+        return rows[:, None]
+
+
+class Moments:
+    """What the bound of the sandwich needs of some weights, for any panels.
+
+    So it also foretells how many panels the next, similar weights will ask for.
+    """
+
+    def __init__(self, weighed):
+        xp, axes, weights = weighed.xp, weighed.axes, weighed.weights
+        self.xp, self.axes, self.sizes = xp, axes, weighed.sizes
+        self.total = double(xp.sum(weights, axis=1))
+        found = double(weights @ axes.table) / self.total[:, None]
+        inside = found[:, 1 + 2 * axes.shallow :]
+        spread = found[:, 0] - xp.sum(inside**2, axis=1)
+        self.spread = xp.clip(spread, 0.0, None) + 1e-5 * found[:, 0]
+        heavy = double(weights[weighed._rows, weighed.heavy]) / self.total[:, None]
+        self.first, self.second = {}, {}
+        for panel in range(axes.shallow):
+            first, second = found[:, 1 + 2 * panel], found[:, 2 + 2 * panel]
+            rests = double(axes.rests[panel][weighed.heavy])
+            for size in self.sizes:
+                some, left = heavy[:, :size], rests[:, :size]
+                self.first[panel, size] = left_of(first, some * left)
+                self.second[panel, size] = left_of(second, some * left**2)
+
+    def error(self, panels, size, scores, tail=None):
+        """Return the bound of the sandwich with ``size`` heavy scores exact, ``(m,)``.
+
+        The tail and the slack are those of ``scores`` after a number of panels.
+        """
+        xp, panel = self.xp, max(panels - 1, 0)
+        seen, slack = scores.outlook(panels)
+        tail = seen if tail is None else tail
+        slope = tail / scores.noise
+        own = xp.maximum(slack, scores.slack) / scores.noise
+        first, second = self.first[panel, size], self.second[panel, size]
+        second = slope**2 * second + 2 * slope * own * first + own**2
+        first = slope * first + own
+        most = xp.clip(slope * self.axes.longest[panel] + own, 1e-300, None)
+        growth = xp.expm1(xp.clip(2 * most, None, 200.0)) / (2 * most)
         shift = growth * first
         factor = growth * xp.sqrt(second + 2 * shift * first + shift**2)
-        error = factor * xp.sqrt(moments[:, 1]) * 1.001
-        uneven = double(self.squares) / sums[:, 0] ** 2 - 1 / n
-        uneven = (xp.clip(uneven, 0.0, None) + 1e-6 / n) ** 0.5
-        return error + 8 * SINGLE * owner.engine.reach, uneven
+        return 1.001 * factor * xp.sqrt(self.spread)
 
-    def mean(self):
-        """Return the average, ``(m, d)``, in float64."""
-        engine, axes = self.owner.engine, self.owner.axes
-        total = double(self.sums[:, :1])
-        if self.along is None:
-            return double(self.vectors[0]) / total + double(engine.origin)
-        ahead = zip(self.vectors, axes.directions, strict=False)
-        mean = sum(vector @ direction.T for vector, direction in ahead)
-        return double(mean) / total + double(engine.center)
+    def cheapest(self, scores, budget):
+        """Return how many panels are likely to do, or None if none."""
+        n, d = scores.engine.points.shape
+        for _, panels, size in plans(self.axes, self.sizes, n, d):
+            error = self.error(panels, size, scores)
+            if panels and bool(self.xp.all(error <= 0.8 * budget)):
+                return panels
+        return None
+
+
+def sizes(engine):
+    """Return how many heavy points it may pay to gather, in rising order."""
+    n = engine.points.shape[0]
+    return [size for size in HEAVY if size * GATHERED <= WORTH * n]
+
+
+def plans(axes, some, n, d):
+    """Return the cost, panels and heavy points of all sums that pay, by cost."""
+    every = [
+        (axes.depths[panels] / d + GATHERED * size / n, panels, size)
+        for panels in range(axes.shallow + 1)
+        for size in some
+    ]
+    return sorted(plan for plan in every if plan[0] <= WORTH)
+
+
+def left_of(whole, parts):
+    """Return what parts leave of a sum of float32 numbers, at least, ``(m,)``."""
+    left = whole - parts.sum(1)
+    return left.clip(0.0, None) + 2e-6 * whole

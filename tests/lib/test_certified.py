@@ -79,22 +79,28 @@ def test_rows_at_many_noise_levels_are_certified_together():
     np.testing.assert_allclose(law(x, sigma), exact, rtol=1e-9, atol=1e-9)
 
 
-def test_a_bound_that_is_too_small_is_seen(monkeypatch):
-    """Were the rests forgotten, errors would exceed their certificates."""
+@pytest.mark.parametrize("forgotten", ["rests", "norms"])
+def test_a_bound_that_is_too_small_is_seen(forgotten):
+    """Were the rests of the points or of sums forgotten, errors would exceed bounds."""
     rng = np.random.default_rng(2)
     data = smooth_set(3000, 64, rng)
-    law = EmpiricalScore(data, tolerance=1e-3)
-    x = data[:16] + 0.5 * rng.standard_normal((16, 64))
-    index = law._certifier(x).index
-    index.rests = [0 * rests for rests in index.rests]
-    index.moments = [moments * [1, 1, 0, 0] for moments in index.moments]
-    index.norms = [0.0 for _ in index.norms]
-    broken = False
-    for sigma in LEVELS:
-        x = data[:16] + sigma * rng.standard_normal((16, 64))
-        error, certificate = deviation(law, data, x, sigma)
-        broken |= bool(np.any(error > certificate.error))
-    assert broken
+    law, exact = EmpiricalScore(data, tolerance=1e-3), EmpiricalScore(data)
+    index = law._certifier(data).index
+    if forgotten == "rests":
+        index.table[:, 1 : 1 + 2 * index.shallow] = 0.0
+        index.longest = [0.0 for _ in index.longest]
+    else:
+        index.norms = [0.0 for _ in index.norms]
+    path, broken = law.starting_from(20 * rng.standard_normal((8, 64))), []
+
+    def score(x, sigma):
+        found, wanted = path.denoise(x, sigma), exact.denoise(x, sigma)
+        error = np.sqrt(np.mean((found - wanted) ** 2, axis=1))
+        broken.append(np.any(error > path.certificates[-1].error))
+        return (wanted - x) / sigma**2
+
+    es.sample_ode(score, path._trajectory.z + data.mean(0), es.karras_levels(30, 20.0))
+    assert any(broken)
 
 
 @pytest.mark.parametrize("kind", [np.float64, np.float32])
@@ -157,7 +163,7 @@ def test_a_locked_row_that_strays_is_let_go():
     rng = np.random.default_rng(5)
     data = smooth_set(500, 40, rng)
     engine = Engine(data, 2**27)
-    path = Trajectory(engine, Axes(engine), data[:2] + 1.0, 1e-6)
+    path = Trajectory(engine, Axes(engine), data[:2] + 1.0, 1e-6, 8)
     x = data[:2] + 0.01 * rng.standard_normal((2, 40))
     level = np.full(2, 0.01)
     mean, _ = path.evaluate(x, level)
@@ -207,15 +213,15 @@ def test_axes_bound_every_product_and_every_sum():
     engine = Engine(data, 2**27)
     axes, u = Axes(engine), rng.standard_normal(50)
     centered, w = data - data.mean(0), rng.standard_normal(800) / 800
-    inside, tail = 0.0, u
-    for panel, directions in enumerate(axes.directions):
-        inside = inside + axes.coordinates[panel] @ (directions.T @ u)
-        tail = tail - directions @ (directions.T @ tail)
-        gap = np.abs(centered @ u - inside)
-        assert np.all(gap <= np.linalg.norm(tail) * axes.rests[panel] + 1e-5)
-        q = np.concatenate(axes.directions[: panel + 1], axis=1)
+    assert np.linalg.norm(centered, 2) <= axes.norms[0]
+    for panels in range(1, axes.panels + 1):
+        some = axes.panel(0, panels)
+        q = axes.directions[:, some]
+        tail = u - q @ (q.T @ u)
+        gap = np.abs(centered @ u - axes.coordinates[:, some] @ (q.T @ u))
+        assert np.all(gap <= np.linalg.norm(tail) * axes.rests[panels - 1] + 1e-5)
         rest = w @ centered - q @ (q.T @ (w @ centered))
-        assert np.linalg.norm(rest) <= np.linalg.norm(w) * axes.norms[panel] + 1e-5
+        assert np.linalg.norm(rest) <= np.linalg.norm(w) * axes.norms[panels] + 1e-5
     singular = np.linalg.norm(centered - centered @ q @ q.T, 2)
     assert singular <= axes.norms[-1] <= 1.02 * singular
 
