@@ -20,16 +20,17 @@ sigma and the tolerance, however many points they hold.
 
 import math
 
-from ._arrays import row_maxima, row_sums
+from ._arrays import row_blocks, row_maxima, row_sums
 from ._certified import Certificate, summed
 from ._pairs import Crowded
 
 HIGHEST = 8  # dimensions in which boxes are small enough to help
 LEAF, ROOTS = 64, 32  # points of the smallest nodes; nodes to begin with
+CACHED = 2**16  # points in leaves that are looked at together
 PAIRS = 2**21  # pairs of rows and nodes that are looked at together
 NODE = 40  # a node takes as long as so many points in a plain sum
 PROBED = 16  # rows that go first
-DROPPED, STANDING = 0.25, 0.3  # shares of the tolerance
+DROPPED, STANDING = 0.25, 0.6  # shares of the tolerance
 
 
 class Boxes:
@@ -180,6 +181,17 @@ class Descent:
 
     def _look(self, rows, places):
         """Settle what is in leaves, point by point."""
+        xp = self.boxes.xp
+        if rows.shape[0] == 0:
+            return
+        blocks = row_blocks(rows.shape[0], LEAF, CACHED)
+        parts = [self._leaves(rows[some], places[some]) for some in blocks]
+        logs, offsets = (xp.concat(part) for part in zip(*parts, strict=True))
+        zero = 0 * logs
+        self._settle(rows, logs, offsets, zero, zero, zero)
+
+    def _leaves(self, rows, places):
+        """Return the log weights of leaves, and their averages of ``y - x``."""
         xp, boxes = self.boxes.xp, self.boxes
         gaps = [
             side[places] - self.x[rows, k][:, None]
@@ -191,15 +203,13 @@ class Descent:
         weights = xp.exp(logits - top[:, None])
         total = xp.sum(weights, axis=1)
         offsets = [xp.sum(weights * gap, axis=1) / total for gap in gaps]
-        zero = 0 * total
-        logs = top + xp.log(total)
-        self._settle(rows, logs, xp.stack(offsets, axis=1), zero, zero, zero)
+        return top + xp.log(total), xp.stack(offsets, axis=1)
 
     def _count(self, pairs, points):
         """Count pairs of rows and nodes; stop where a plain sum would be faster."""
         self.pairs += pairs * points
         self.work += pairs * (NODE + points - 1)
-        if pairs * points > PAIRS and self.x.shape[0] > 1:
+        if pairs > PAIRS and self.x.shape[0] > 1:
             raise Crowded
         if self.work > self.x.shape[0] * self.boxes.points.shape[0] / 2:
             raise TooMany

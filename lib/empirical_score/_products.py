@@ -1,6 +1,6 @@
 """Matrix products of rows and points, in the order in which each library is fastest."""
 
-from ._arrays import is_numpy_array
+from ._arrays import add_product, is_numpy_array
 
 
 def log_weights(left, block, half_squares, sigma):
@@ -10,7 +10,7 @@ def log_weights(left, block, half_squares, sigma):
     ``left . y_j - |y_j - c|^2 / (2 sigma^2)``.
     """
     logits = product(left, block)
-    logits -= half_squares / sigma[:, None] ** 2
+    add_product(logits, half_squares, -1 / sigma[:, None] ** 2)
     return logits
 
 

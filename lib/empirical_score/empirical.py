@@ -68,7 +68,7 @@ class EmpiricalScore(Density):
         self.data = as_points(data, "data")
         self.dimension = self.data.shape[1]
         if memory is None:
-            memory = 2**23 if self.dimension <= LOW_DIMENSION else 2**27
+            memory = 2**24 if self.dimension <= LOW_DIMENSION else 2**27
         self.memory = int(as_positive_number(memory, "memory"))
         if tolerance is not None:
             tolerance = as_positive_number(tolerance, "tolerance")
