@@ -90,6 +90,8 @@ def arguments() -> argparse.Namespace:
 def limit_threads(count: int) -> None:
     """Give every library ``count`` threads, and this process as many cores."""
     os.environ |= dict.fromkeys(POOLS, str(count))
+    # OpenBLAS waits busily for 100 ms, in which every other library has half the cores.
+    os.environ["OPENBLAS_THREAD_TIMEOUT"] = "4"
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores()[:count])
 

@@ -61,12 +61,13 @@ class Plane(Dense):
     """Many points in the plane, in small clusters."""
 
     title = "Many points in the plane"
-    peers = *OURS, "torch-attention", "torch", "jax", "keops", "faiss", *LOG[::2]
-    weighed = (problems.LARGE_PLANE,)
+    peers = *OURS, "ours-certified-numpy", "torch-attention", "torch", "jax", "keops"
+    large = *OURS, "ours-certified-numpy", "torch-attention"
+    weighed = ()
 
     def timing(self, options):
         yield from at_levels(problems.PLANE, [0.01, 0.1, 1.0], self.peers, options)
-        yield from at_levels(problems.LARGE_PLANE, [0.01, 1.0], self.peers, options)
+        yield from at_levels(problems.LARGE_PLANE, [0.01], self.large, options)
 
 
 class Sweep(Dense):
@@ -125,7 +126,7 @@ class Sampling:
 
     title = "Sampling: 64 samples, 100 Heun levels"
     sets = problems.CIFAR_RUN, problems.FASHION_RUN
-    peers = *OURS, "torch-attention"
+    peers = *OURS, "ours-numpy", "ours-certified-numpy", "torch-attention"
 
     def memory(self, options):
         return ()

@@ -106,6 +106,15 @@ class Certified(
     pass
 
 
+class CertifiedNumPy(
+    Certified,
+    name="ours-certified-numpy",
+    label="ours, certified 1e-3 (NumPy arrays)",
+    kind="numpy",
+):
+    pass
+
+
 class OursLog(
     Ours,
     name="ours-log",

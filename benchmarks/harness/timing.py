@@ -14,7 +14,7 @@ import numpy as np
 
 STATUS = Path("/proc/self/status")
 # Other threads' spinning after a parallel region dies down within this time.
-SETTLE = 0.005
+SETTLE = 0.01
 
 
 def interleaved(calls, warm, rounds, patience):

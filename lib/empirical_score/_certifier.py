@@ -7,6 +7,7 @@ noise level, so that trying costs next to nothing.
 """
 
 import math
+from functools import cached_property
 
 from ._axes import Axes
 from ._boxes import HIGHEST, Boxes
@@ -16,6 +17,8 @@ from ._trajectory import PATIENCE, Trajectory
 
 # Rows whose noise levels differ by no more than this factor are taken together.
 ALIKE = 1.25
+# In fewer dimensions passes over the weights cost more than the products they save.
+DEEP = 100
 
 
 class Certifier:
@@ -23,10 +26,15 @@ class Certifier:
 
     def __init__(self, engine, tolerance):
         self.engine, self.tolerance = engine, tolerance
-        low = engine.points.shape[1] <= HIGHEST
-        self.index = Boxes(engine) if low else Axes(engine)
-        # Above the one level pruning is not tried, below the other it is tried first.
-        self.low, self.hope, self.few = low, math.inf, 0.0
+        dimension = engine.points.shape[1]
+        self.low = dimension <= HIGHEST
+        # Single calls try to prune below this level only.
+        self.hope = math.inf if dimension >= DEEP else 0.0
+
+    @cached_property
+    def index(self):
+        """What bounds the weights: boxes of points, or principal axes."""
+        return Boxes(self.engine) if self.low else Axes(self.engine)
 
     def evaluate(self, x, sigma):
         """Return the denoiser, in float64, and its :class:`Certificate`."""
@@ -59,12 +67,7 @@ class Certifier:
         return Trajectory(self.engine, self.index, start, self.tolerance, most)
 
     def _certified(self, x, sigma, level):
-        prune = "first" if level <= self.few else True
-        found = Certified(
-            self.engine, self.index, x, sigma, self.tolerance, prune=prune
-        )
-        if found.few or found.way == "pruned":
-            self.few = max(self.few, level)
+        found = Certified(self.engine, self.index, x, sigma, self.tolerance)
         if found.way == "summed":
             self.hope = level / PATIENCE
         return found

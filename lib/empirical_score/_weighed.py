@@ -46,7 +46,7 @@ class Weighed:
         self.top = largest_of(scores.values)[:, None]
         self.weights = clipped_exp(scores.values - self.top, FLOOR[4])
         self.sizes = sizes(engine)
-        self.heavy, self.size = self._heaviest(), 0
+        self.heavy = self._heaviest()
         self.panels = scores.panels
         self.moments = Moments(self)
 
@@ -70,40 +70,45 @@ class Weighed:
         self.error = self.moments.error(self.panels, size, scores)
         return bool(self.xp.all(self.error <= budget))
 
-    def average(self, averages, budget):
-        """Return the average ``(m, d)`` and a bound on its error, for a budget."""
+    def average(self, averages, room):
+        """Return the average ``(m, d)`` and a bound on its error, for a room ``(m,)``.
+
+        What is computed over all points is remembered in ``averages``.
+        """
         xp, engine = self.xp, self.engine
         self.weights /= xp.astype(self.moments.total, self.weights.dtype)[:, None]
         coefficients, rest = averages.split(self.weights)
-        known = averages.error(coefficients)
-        rounding = 8 * SINGLE * engine.reach
-        plan = self._plan(rest, budget - known - rounding)
-        center = double(engine.center)
+        known = averages.error(coefficients) + 8 * SINGLE * engine.reach
+        plan = self._plan(rest, room - known)
         if plan is None:
-            more, rest = averages.split(rest)
+            more, rest = averages.split(rest)  # as orthogonal as it can be
             coefficients = coefficients + more
-            mean = self._whole(rest)
-            found = averages.value(coefficients) + mean + center
-            known = averages.error(coefficients) + rounding
-            averages.add(rest, mean, self._rounding(rest, mean), coefficients)
-            return found, known
-        mean = averages.value(coefficients) + center
-        panels, size, error = plan
+            mean, found = averages.value(coefficients), self._whole(rest)
+            error = self._rounding(rest, found)
+            averages.add(rest, found, error, coefficients)
+        else:
+            panels, size, error = plan
+            mean, found = averages.value(coefficients), self._partly(rest, panels, size)
+        return mean + found + double(engine.center), error + known
+
+    def _partly(self, rest, panels, size):
+        """Return ``sum_j r_j (y_j - c)``: heavy points, and all others along panels."""
+        xp, engine, found = self.xp, self.engine, 0.0
         if size:
             heavy = self.heavy[:, :size]
             own, base = rest[self._rows, heavy], engine.base[heavy]
             found = double((xp.astype(own, base.dtype)[:, None, :] @ base)[:, 0, :])
-            shift = double(engine.origin) - center
-            mean = mean + found + double(xp.sum(own, axis=1))[:, None] * shift
+            shift = double(engine.origin) - double(engine.center)
+            found = found + double(xp.sum(own, axis=1))[:, None] * shift
             rest[self._rows, heavy] = 0.0
             self.scores.work += base.shape[1] * base.shape[2]
         if panels:
             some = self.axes.panel(0, panels)
             coordinates = self.axes.coordinates[:, some]
-            found = weighted(rest, coordinates) @ self.axes.directions[:, some].T
-            mean = mean + double(found)
+            inside = weighted(rest, coordinates) @ self.axes.directions[:, some].T
+            found = found + double(inside)
             self.scores.work += coordinates.shape[0] * coordinates.shape[1]
-        return mean, error + known + rounding
+        return found
 
     def _plan(self, rest, room):
         """Return panels, heavy points and error of the cheapest sum, or None."""

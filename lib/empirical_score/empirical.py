@@ -92,7 +92,7 @@ class EmpiricalScore(Density):
         deviation a coordinate from the denoiser over all points, and ``discarded``
         ``(m,)``, on the weight of the points left out; and ``share``, the work done as
         a share of that over all points.  Rounding of float32 products is taken as four
-        times the largest seen at 32 points.  Raises ``ValueError`` without a tolerance.
+        times what is seen at some points.  Raises ``ValueError`` without a tolerance.
         """
         x, sigma = self._arguments(x, sigma)
         mean, certificate = self._certifier(x).evaluate(_values(x), sigma)
@@ -102,8 +102,10 @@ class EmpiricalScore(Density):
     def starting_from(self, x):
         """Return this score for use along deterministic paths that start at ``x``.
 
-        With a tolerance, what all states of a path share is computed once; the samplers
-        ask for it by themselves.  Without one, the score itself.
+        With a tolerance, only what is new in a state is computed; the samplers ask for
+        this by themselves.  It takes up to four times ``memory``; where so many rows
+        need more than that, each call is certified alone: sample in batches then.
+        Without a tolerance, the score itself.
         """
         if self.tolerance is None:
             return self
