@@ -22,13 +22,15 @@ MOST, LEFT, FOLD = 12, 6, 4
 class Recalled:
     """Orthonormal arguments of a linear map and their values, row by row.
 
-    ``arguments`` is ``(m, k, a)``, ``values`` ``(m, k, b)``; ``errors`` ``(m, k)``
-    bounds the errors of the values, ``sizes`` ``(m, k)`` their largest entries.  The
-    first argument stays; where there are ``most``, the others shrink to those that the
-    last few calls asked for.
+    ``arguments`` is ``(m, k, a)``, ``values`` ``(m, k, b)``; ``errors`` ``(m, k)`` are
+    the errors of the values, ``sizes`` ``(m, k)`` their largest entries.  ``drift`` is
+    how far rounding may take an argument of length 1 and its value apart.  The first
+    argument stays; where there are ``most``, the others shrink to those that the last
+    few calls asked for.
     """
 
-    def __init__(self, most, argument, value, error):
+    def __init__(self, most, argument, value, error, drift=0.0):
+        self.drift = drift
         self.xp = array_namespace(argument)
         self.most, self.count, self.seen = most, 0, []
         self.arguments, self.values = _room(argument, most), _room(value, most)
@@ -53,7 +55,7 @@ class Recalled:
         slot, self.count = self.count, self.count + 1
         self.arguments[:, slot] = rest * xp.astype(scale, rest.dtype)[:, None]
         self.values[:, slot] = value * xp.astype(scale, value.dtype)[:, None]
-        self.errors[:, slot] = error * scale
+        self.errors[:, slot] = error * scale + (self.drift if slot else 0.0)
         self.sizes[:, slot] = double(xp.max(xp.abs(value), axis=1)) * scale
         if coefficients is not None:
             made = xp.concat([coefficients, length[:, None]], axis=1)
@@ -106,6 +108,7 @@ class Recalled:
             array[:, :left] = xp.astype(turn, array.dtype) @ array[:, :count]
         errors, sizes = self.errors[:, :count], self.sizes[:, :count]
         self.errors[:, :left] = (turn**2 @ errors[:, :, None] ** 2)[:, :, 0] ** 0.5
+        self.errors[:, 1:left] += self.drift
         self.sizes[:, :left] = (abs(turn) @ sizes[:, :, None])[:, :, 0]
         return [(turn @ each[:, :, None])[:, :, 0] for each in made]
 

@@ -40,7 +40,7 @@ class Scores:
         self.columns, self.panels, self.work = None, 0, 0.0
         if products is None:
             self.rest, self.known = self.centered, 0 * self.squares
-            self.values = self._halves() + 0
+            self.values = self._halves()
         else:
             self.coefficients, self.rest = products.split(self.centered)
             self.values = self._recalled()

@@ -90,8 +90,9 @@ class Trajectory:
         if bool(xp.any(places[rows] < 0)):
             z, (even, uniform) = self.z[rows], self._even(rows)
             off = self.engine.eps * self.engine.reach + 0 * even[:, 0]
-            self.products = Recalled(self.most, z, *self._multiply(z))
-            self.averages = Recalled(self.most, uniform, even, off)
+            drift = SINGLE * self.engine.radius, SINGLE * self.axes.norms[0]
+            self.products = Recalled(self.most, z, *self._multiply(z), drift[0])
+            self.averages = Recalled(self.most, uniform, even, off, drift[1])
         else:
             self.products.keep(places[rows])
             self.averages.keep(places[rows])

@@ -90,6 +90,23 @@ def test_errors_of_values_are_carried_along():
     assert 0.8 < np.sqrt(np.mean(error**2) / np.mean(told**2)) < 1.25
 
 
+def test_rounding_of_the_arguments_is_in_the_errors():
+    """With exact values of rounded arguments, forgetting is all that errs."""
+    rng = np.random.default_rng(7)
+    matrix = rng.standard_normal((40, 30))
+    drift = 2.0**-23 * np.linalg.norm(matrix, 2)
+    start = np.float32(rng.standard_normal((3, 40)))
+    memory = Recalled(8, start, start.astype(float) @ matrix, np.zeros(3), drift)
+    for _ in range(40):
+        coefficients, rest = memory.split(np.float32(rng.standard_normal((3, 40))))
+        memory.add(rest, rest.astype(float) @ matrix, np.zeros(3), coefficients)
+        some = slice(1, memory.count)
+        exact = memory.arguments[:, some].astype(float) @ matrix
+        off = np.linalg.norm(memory.values[:, some] - exact, axis=2)
+        assert np.all(off > 0)
+        assert np.all(off <= memory.errors[:, some])
+
+
 def noise(rng, m, b):
     """Directions drawn at random, of length 1."""
     z = rng.standard_normal((m, b))
