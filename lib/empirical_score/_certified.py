@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from ._arrays import double
 from ._pairs import Pairs
-from ._scores import Scores
+from ._scores import Scores, rooms
 from ._weighed import Weighed
 
 # Errors of log weights that are left alone if the tolerance allows them.
@@ -44,11 +44,13 @@ class Certificate(NamedTuple):
 class Memory(NamedTuple):
     """What a path remembers: products of states, averages of weights (``_recalled``).
 
-    ``moments`` are those of the last weights (``_weighed``), or None.
+    ``moments`` are those of the last weights (``_weighed``), or None; ``room`` is that
+    of the scores.
     """
 
     products: object
     averages: object
+    room: object
     moments: object = None
 
 
@@ -72,9 +74,9 @@ class Certified:
         self.few, self.work = False, 0.0
         self.discarded = 0 * self.noise
         self.lone = xp.zeros_like(sigma, dtype=xp.int64) - 1
-        self.scores = Scores(
-            engine, axes, x, self.noise, memory.products if memory else None
-        )
+        room = memory.room if memory else rooms(engine, x.shape[0])
+        products = memory.products if memory else None
+        self.scores = Scores(engine, axes, x, self.noise, room, products)
         self.way = self._go(prune)
         work = self.work + self.scores.work
         self.certificate = Certificate(
@@ -114,7 +116,7 @@ class Certified:
         moments, scores = self.memory.moments, self.scores
         if moments is None:
             return True
-        error = moments.error(0, 0, scores, 0 * scores.tail)
+        error = moments.errors(0, scores, 0 * scores.tail)[0]
         return bool(self.engine.xp.all(error <= 0.9 * self.budget / 2))
 
     def _sandwich(self):
@@ -126,9 +128,9 @@ class Certified:
             return False
         self.moments = weighed.moments
         room = self.budget - weighed.error
+        self.few = bool(xp.all(weighed.total < 1 / FEW))
         self.mean, error = weighed.average(self.memory.averages, room)
         self.error = error + weighed.error
-        self.few = bool(xp.all(xp.max(weighed.weights, axis=1) > FEW))
         return bool(xp.all(self.error <= self.budget))
 
     def _prune(self):
@@ -202,7 +204,7 @@ def summed(engine, x, sigma, budget):
     typical = float(xp.mean(engine.half_squares) * 2) ** 0.5
     nats = budget / max(4 * typical, 2.2 * engine.radius, 1e-300)
     nats = min(NATS[engine.itemsize], nats)
-    parts = [part for _, part in engine.streamed(x, sigma, nats)]
+    parts = [part for _, part in engine.streamed(x, sigma, nats, sums=False)]
     mean = double(xp.concat([part.mean() for part in parts]))
     error = double(xp.concat([part.error for part in parts]))
     spread = double(xp.concat([part.spread() for part in parts]))

@@ -79,24 +79,25 @@ class Engine:
         for rows in row_blocks(x.shape[0], 6 * self.points.shape[0], self.budget):
             yield rows, Posterior(self, x[rows], sigma[rows])
 
-    def averages(self, x, sigma):
+    def averages(self, x, sigma, sums=True):
         """Yield ``(rows, average)``, which knows ``mean``, ``shift`` and the log sum.
 
-        The same answers as a :class:`Posterior`, for data of any size.
+        The same answers as a :class:`Posterior`, for data of any size; the log sum is
+        there only where ``sums`` are asked for.
         """
         n = self.points.shape[0]
         if n * x.shape[0] <= KEPT and not self.mapped:
             yield from self.posteriors(x, sigma)
             return
-        yield from self.streamed(x, sigma)
+        yield from self.streamed(x, sigma, sums=sums)
 
-    def streamed(self, x, sigma, nats=None):
+    def streamed(self, x, sigma, nats=None, sums=True):
         """Yield ``(rows, Streamed)`` over blocks of the rows of ``x``."""
         todo = list(row_blocks(x.shape[0], 1, Streamed.rows(self)))[::-1]
         while todo:
             rows = todo.pop()
             try:
-                yield rows, Streamed(self, x[rows], sigma[rows], nats)
+                yield rows, Streamed(self, x[rows], sigma[rows], nats, sums)
             except Crowded:
                 middle = (rows.start + rows.stop) // 2
                 todo += [slice(middle, rows.stop), slice(rows.start, middle)]

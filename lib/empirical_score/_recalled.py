@@ -12,7 +12,14 @@ and their arguments change little from one evaluation to the next: states, ``u -
 
 import math
 
-from ._arrays import array_namespace, device, double, squared_lengths
+from ._arrays import (
+    BLOCK,
+    array_namespace,
+    device,
+    double,
+    row_blocks,
+    squared_lengths,
+)
 
 # Values that are remembered at most, how many are left when these are too many, and
 # the memory for them, in units of that for a block.
@@ -37,12 +44,16 @@ class Recalled:
         self.errors, self.sizes = _room(error, most), _room(error, most)
         self.add(argument, value, error)
 
-    def split(self, argument):
-        """Return coefficients ``(m, k)`` and the rest of an argument, ``(m, a)``."""
+    def split(self, argument, out=None):
+        """Return coefficients ``(m, k)`` and the rest of an argument, ``(m, a)``.
+
+        The rest is written to ``out`` where that is given.
+        """
         some = self.arguments[:, : self.count]
         turned = self.xp.swapaxes(some, 1, 2)  # the faster order, by far, in torch
         coefficients = (argument[:, None, :] @ turned)[:, 0, :]
-        rest = argument - (coefficients[:, None, :] @ some)[:, 0, :]
+        rest = _combined(some, coefficients, out)
+        self.xp.subtract(argument, rest, out=rest)
         return double(coefficients), rest
 
     def add(self, rest, value, error, coefficients=None):
@@ -61,15 +72,15 @@ class Recalled:
             made = xp.concat([coefficients, length[:, None]], axis=1)
             self.seen = [*self.seen, made][-LEFT:]
 
-    def value(self, coefficients):
-        """Return the value of what is remembered, ``(m, b)``, an array of its own."""
-        return self._combined(self.values[:, : self.count], coefficients)
+    def value(self, coefficients, out=None):
+        """Return the value of what is remembered, ``(m, b)``, in ``out`` if given."""
+        return _combined(self.values[:, : self.count], coefficients, out)
 
     def value_at(self, coefficients, columns):
         """Return some entries of each row of that, ``(m, k)``."""
         rows = self.xp.arange(columns.shape[0], device=device(columns))[:, None]
         some = [self.values[:, k][rows, columns] for k in range(self.count)]
-        return self._combined(self.xp.stack(some, axis=1), coefficients)
+        return _combined(self.xp.stack(some, axis=1), coefficients)
 
     def error(self, coefficients):
         """Return the error of that, ``(m,)``: those of the values are unrelated."""
@@ -86,10 +97,6 @@ class Recalled:
             getattr(self, name)[:, : self.count] = some
         self.seen = [coefficients[rows] for coefficients in self.seen]
 
-    def _combined(self, values, coefficients):
-        coefficients = self.xp.astype(coefficients, values.dtype)[:, None, :]
-        return (coefficients @ values)[:, 0, :]
-
     def _shrink(self, made):
         """Leave the first argument, and of the others what some were made of.
 
@@ -105,7 +112,9 @@ class Recalled:
         left = self.count = turn.shape[1]
         for name in ("arguments", "values"):
             array = getattr(self, name)
-            array[:, :left] = xp.astype(turn, array.dtype) @ array[:, :count]
+            for some in row_blocks(array.shape[2], array.shape[0] * count, BLOCK):
+                part = xp.astype(turn, array.dtype) @ array[:, :count, some]
+                array[:, :left, some] = part
         errors, sizes = self.errors[:, :count], self.sizes[:, :count]
         self.errors[:, :left] = (turn**2 @ errors[:, :, None] ** 2)[:, :, 0] ** 0.5
         self.errors[:, 1:left] += self.drift
@@ -121,6 +130,13 @@ def slots(engine, rows):
     arrays = FOLD * engine.memory / (4 * rows * engine.points.shape[0])
     most = min(MOST, math.floor((arrays - 6) / 2))
     return None if most < LEFT + 2 else most
+
+
+def _combined(values, coefficients, out=None):
+    xp = array_namespace(values)
+    out = None if out is None else out[:, None, :]
+    coefficients = xp.astype(coefficients, values.dtype)[:, None, :]
+    return xp.matmul(coefficients, values, out=out)[:, 0, :]
 
 
 def _room(array, most):

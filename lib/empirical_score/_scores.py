@@ -19,8 +19,19 @@ from ._streaming import streamed_blocks
 SINGLE = 2.0**-23  # rounding of float32: it is in every bound
 
 
+def rooms(engine, m):
+    """Return two arrays for a number a row and point each, in float32."""
+    shape, where = (m, engine.points.shape[0]), device(engine.points)
+    return tuple(
+        engine.xp.empty(shape, dtype=engine.xp.float32, device=where) for _ in range(2)
+    )
+
+
 class Scores:
     """The scores over ``sigma^2`` of all points, or of those left, for some rows.
+
+    They are written into the first array of a ``room``; the second holds what is
+    added to them, and is free afterwards.
 
     Attributes
     ----------
@@ -31,30 +42,31 @@ class Scores:
     panels : how many panels were added; work : products computed
     """
 
-    def __init__(self, engine, axes, x, noise, products=None):
+    def __init__(self, engine, axes, x, noise, room, products=None):
         xp = self.xp = engine.xp
         self.engine, self.axes, self.x, self.products = engine, axes, x, products
+        self.room = room
         self.noise, self.scale = noise, xp.astype(1 / noise, xp.float32)[:, None]
         self.centered = double(x) - double(engine.center)
         self.squares = xp.sum(self.centered**2, axis=1)
         self.columns, self.panels, self.work = None, 0, 0.0
         if products is None:
             self.rest, self.known = self.centered, 0 * self.squares
-            self.values = self._halves()
+            self.values = xp.multiply(-self.scale, self._halves, out=room[0])
         else:
             self.coefficients, self.rest = products.split(self.centered)
-            self.values = self._recalled()
-            self.values += self._halves()
+            self._recall()
         self.length = xp.sum(self.rest**2, axis=1)
         self.inside, self.lefts = None, [self.length + 0]
         self._bound(0)
 
     def deepen(self, panels):
         """Add all panels up to a number of them."""
-        axes = self.axes.panel(self.panels, panels)
+        xp, axes = self.xp, self.axes.panel(self.panels, panels)
         coordinates = self._of(self.axes.coordinates[:, axes])
         inside = self._inside(panels)[:, axes] * self.scale
-        self.values += inside @ coordinates.T
+        out = self.room[1] if self.columns is None else None
+        self.values += xp.matmul(inside, coordinates.T, out=out)
         self.work += coordinates.shape[0] * coordinates.shape[1]
         self.panels = panels
         self._bound(panels)
@@ -78,16 +90,16 @@ class Scores:
         self.coefficients = self.coefficients + more
         single = xp.astype(rest, engine.base.dtype)
         shift = rest @ (double(engine.origin) - double(engine.center))
-        fresh = xp.zeros((rest.shape[0], n), dtype=xp.float32, device=device(rest))
+        fresh = self.room[1]
         for columns, base, _ in streamed_blocks(engine, rest.shape[0]):
-            found = product(single, base) + xp.astype(shift, base.dtype)[:, None]
+            found = product(single, base)
             fresh[:, columns] = xp.astype(found, xp.float32, copy=False)
+        fresh += xp.astype(shift, xp.float32)[:, None]
         some = engine.sampled()
         gaps = double(engine.points[some]) - double(engine.center)
         off = MARGIN * xp.max(xp.abs(rest @ gaps.T - double(fresh[:, some])), axis=1)
         self.columns, self.panels, self.work = None, 0, self.work + n * d
-        self.values = self._recalled()
-        self.values += self._halves()
+        self._recall()
         add_product(self.values, fresh, self.scale)
         self.known = self.known + off
         self.products.add(rest, fresh, off, self.coefficients)
@@ -133,17 +145,18 @@ class Scores:
         rests = self._of(self.axes.rests[self.panels - 1])
         return self.xp.astype(self.tail / self.noise, rests.dtype)[:, None] * rests
 
-    def _recalled(self):
-        """Return the remembered products over ``sigma^2``; bound their error."""
+    def _recall(self):
+        """Make the scores those of what is remembered; bound their error."""
         products, c = self.products, self.coefficients
         sizes = abs(c) * products.sizes[:, : products.count]
         terms = 2 * sizes[:, 0] + products.count * self.xp.sum(sizes[:, 1:], axis=1)
         self.known = products.error(c) + SINGLE * terms
-        return products.value(c / self.noise[:, None])
+        self.values = products.value(c / self.noise[:, None], out=self.room[0])
+        add_product(self.values, self._halves, -self.scale)
 
+    @property
     def _halves(self):
-        half = self.xp.astype(self.engine.half_squares, self.xp.float32, copy=False)
-        return -self.scale * half
+        return self.xp.astype(self.engine.half_squares, self.xp.float32, copy=False)
 
     def _inside(self, panels):
         """Return the coordinates of ``u`` in the first panels, ``(m, k)``, and more."""

@@ -16,6 +16,7 @@ import math
 
 from . import _mapped
 from ._arrays import clipped_exp, double, largest_of
+from ._fused import FusedAverage, can_fuse
 from ._pairs import Pairs
 from ._products import log_weights, weighted
 
@@ -29,11 +30,12 @@ class Streamed:
     """Averages at a block of rows of ``x``, in memory that does not grow with n.
 
     It answers as ``_posterior.Posterior`` does: ``mean``, ``shift`` and
-    ``log_kernel_sum``.  Rows whose log weights may be wrong by more than ``nats`` are
-    redone; ``error`` ``(m,)`` bounds what is left.
+    ``log_kernel_sum``, the last one only if ``sums`` are kept.  Rows whose log weights
+    may be wrong by more than ``nats`` are redone; ``error`` ``(m,)`` bounds what is
+    left.
     """
 
-    def __init__(self, engine, x, sigma, nats=None):
+    def __init__(self, engine, x, sigma, nats=None, sums=True):
         xp = engine.xp
         self.engine, self.x, self.sigma = engine, x, sigma
         nats = engine.tolerance if nats is None else nats
@@ -43,15 +45,14 @@ class Streamed:
         self.error = xp.where(sharp, 0 * error, error)
         rows = [xp.nonzero(some)[0] for some in (~sharp, fine, sharp & ~fine)]
         self.places = [part for part in rows if part.shape[0]]
-        self.parts = []
-        for kind, part in zip((RunningSums, FineSums, Pairs), rows, strict=True):
-            if part.shape[0]:
-                self.parts.append(kind(engine, x[part], sigma[part], error[part]))
-        for columns, block, half_squares in streamed_blocks(engine, x.shape[0]):
-            for part in self.parts:
-                part.add(columns, block, half_squares)
-        for part in self.parts:
-            part.finish()
+        fused = not sums and can_fuse(engine, x[rows[0]], sigma[rows[0]])
+        kinds = FusedAverage if fused else RunningSums, FineSums, Pairs
+        self.parts = [
+            kind(engine, x[part], sigma[part], error[part])
+            for kind, part in zip(kinds, rows, strict=True)
+            if part.shape[0]
+        ]
+        self._pass(self.parts[1:] if fused else self.parts)
 
     @staticmethod
     def rows(engine):
@@ -81,6 +82,18 @@ class Streamed:
         anchors = [double(part.anchors) for part in self.parts]
         totals = [double(part.total) for part in self.parts]
         return self._join(anchors, xp.float64), xp.log(self._join(totals, xp.float64))
+
+    def _pass(self, parts):
+        """Show all points to some parts, block by block."""
+        if not parts:
+            return
+        for columns, block, half_squares in streamed_blocks(
+            self.engine, self.x.shape[0]
+        ):
+            for part in parts:
+                part.add(columns, block, half_squares)
+        for part in parts:
+            part.finish()
 
     def _join(self, values, dtype=None):
         """Return what the parts say, row by row in their order."""

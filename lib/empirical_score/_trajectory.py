@@ -21,7 +21,7 @@ import math
 from ._arrays import device, double
 from ._certified import Certificate, Certified, Memory
 from ._recalled import Recalled
-from ._scores import SINGLE
+from ._scores import SINGLE, rooms
 
 # How much the weight of discarded points may grow through rounding on a locked path.
 GROWTH = 2.0
@@ -64,7 +64,7 @@ class Trajectory:
             x,
             sigma,
             self.tolerance,
-            Memory(self.products, self.averages, self.moments),
+            Memory(self.products, self.averages, self.room, self.moments),
             prune="first" if self.few else level < self.hope,
         )
         self.moments = found.moments or self.moments
@@ -93,9 +93,11 @@ class Trajectory:
             drift = SINGLE * self.engine.radius, SINGLE * self.axes.norms[0]
             self.products = Recalled(self.most, z, *self._multiply(z), drift[0])
             self.averages = Recalled(self.most, uniform, even, off, drift[1])
+            self.room = rooms(self.engine, rows.shape[0])
         else:
             self.products.keep(places[rows])
             self.averages.keep(places[rows])
+            self.room = tuple(part[: rows.shape[0]] for part in self.room)
         self.rows, self.moments = rows, None
 
     def _even(self, rows):

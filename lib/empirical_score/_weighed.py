@@ -15,6 +15,7 @@ which they add up to at most ``s |r|``, ``s`` being the norm of ``_axes``.
 import math
 
 from ._arrays import (
+    array_namespace,
     clipped_exp,
     device,
     double,
@@ -31,21 +32,26 @@ from ._streaming import FLOOR, streamed_blocks
 # one of them counts; and the largest share of all products that is worth computing when
 # with all of them the weights could be remembered.
 HEAVY, GATHERED, WORTH = (0, 4, 16, 64, 256), 25, 0.3
+LIGHT = 0.1  # heavy points are of no help if they can hold no more than that together
 
 
 class Weighed:
     """Weights ``(m, n)`` out of scores, and how far the average may be off.
 
-    ``weights`` sum to ``moments.total``; ``heavy`` ``(m, k)`` are the heaviest points,
-    sorted; ``error`` ``(m,)`` is known after :meth:`sharpen`.
+    They are written into the second array of the scores' room.  ``weights`` sum to
+    ``moments.total``; ``heavy`` ``(m, k)`` are the heaviest points, sorted; ``error``
+    ``(m,)`` is known after :meth:`sharpen`.
     """
 
     def __init__(self, engine, axes, scores):
-        self.xp = engine.xp
+        xp = self.xp = engine.xp
         self.engine, self.axes, self.scores = engine, axes, scores
         self.top = largest_of(scores.values)[:, None]
-        self.weights = clipped_exp(scores.values - self.top, FLOOR[4])
-        self.sizes = sizes(engine)
+        self.weights = xp.subtract(scores.values, self.top, out=scores.room[1])
+        clipped_exp(self.weights, FLOOR[4])
+        self.total = double(xp.sum(self.weights, axis=1))
+        self.sums = double(self.weights @ axes.table)
+        self.sizes = sizes(engine, float(xp.min(self.total)))
         self.heavy = self._heaviest()
         self.panels = scores.panels
         self.moments = Moments(self)
@@ -56,32 +62,43 @@ class Weighed:
         Returns whether the error is below it.
         """
         scores = self.scores
-        for size in self.sizes:
+        errors = self.moments.errors(self.panels, scores)
+        for place, size in enumerate(self.sizes):
             spare = budget if size == 0 else 0.9 * budget
-            error = self.moments.error(self.panels, size, scores)
-            if bool(self.xp.all(error <= spare)):
+            if bool(self.xp.all(errors[place] <= spare)):
                 break
         else:
             return False
         if size:
-            some = self.heavy[:, :size]
-            self.weights[self._rows, some] = self.xp.exp(scores.exact(some) - self.top)
+            self._make_exact(self.heavy[:, :size])
             self.moments = Moments(self)
-        self.error = self.moments.error(self.panels, size, scores)
+            errors = self.moments.errors(self.panels, scores)
+        self.error = errors[place]
         return bool(self.xp.all(self.error <= budget))
 
-    def average(self, averages, room):
-        """Return the average ``(m, d)`` and a bound on its error, for a room ``(m,)``.
+    def _make_exact(self, some):
+        """Replace some weights of each row by what their exact scores say."""
+        exact = self.xp.exp(self.scores.exact(some) - self.top)
+        change = exact - self.weights[self._rows, some]
+        self.weights[self._rows, some] = exact
+        self.total = self.total + double(self.xp.sum(change, axis=1))
+        sums = (change[:, None, :] @ self.axes.table[some])[:, 0, :]
+        self.sums = self.sums + double(sums)
 
-        What is computed over all points is remembered in ``averages``.
+    def average(self, averages, budget):
+        """Return the average ``(m, d)`` and a bound on its error, for a budget ``(m,)``.
+
+        What is computed over all points is remembered in ``averages``.  The scores are
+        overwritten.
         """
-        xp, engine = self.xp, self.engine
-        self.weights /= xp.astype(self.moments.total, self.weights.dtype)[:, None]
-        coefficients, rest = averages.split(self.weights)
+        xp, engine, room = self.xp, self.engine, self.scores.room
+        self.weights /= xp.astype(self.total, self.weights.dtype)[:, None]
+        coefficients, rest = averages.split(self.weights, out=room[0])
         known = averages.error(coefficients) + 8 * SINGLE * engine.reach
-        plan = self._plan(rest, room - known)
+        plan = self._plan(rest, budget - known)
         if plan is None:
-            more, rest = averages.split(rest)  # as orthogonal as it can be
+            # As orthogonal as it can be.
+            more, rest = averages.split(rest, out=room[1])
             coefficients = coefficients + more
             mean, found = averages.value(coefficients), self._whole(rest)
             error = self._rounding(rest, found)
@@ -110,18 +127,17 @@ class Weighed:
             self.scores.work += coordinates.shape[0] * coordinates.shape[1]
         return found
 
-    def _plan(self, rest, room):
+    def _plan(self, rest, budget):
         """Return panels, heavy points and error of the cheapest sum, or None."""
         xp, axes, (n, d) = self.xp, self.axes, self.engine.points.shape
         whole = squared_lengths(rest)
         parts = double(rest[self._rows, self.heavy]) ** 2
-        lengths = {
-            size: 1.001 * left_of(whole, parts[:, :size]) ** 0.5 for size in self.sizes
-        }
+        lengths = 1.001 * left_of(whole, parts, self.sizes) ** 0.5
+        longest = xp.max(lengths / xp.clip(budget, 1e-300, None), axis=1).tolist()
         for _, panels, size in plans(axes, self.sizes, n, d):
-            error = axes.norms[panels] * lengths[size]
-            if bool(xp.all(error <= room)):
-                return panels, size, error
+            place = self.sizes.index(size)
+            if axes.norms[panels] * longest[place] <= 1:
+                return panels, size, axes.norms[panels] * lengths[place]
         return None
 
     def _whole(self, rest):
@@ -177,25 +193,23 @@ class Moments:
     """
 
     def __init__(self, weighed):
-        xp, axes, weights = weighed.xp, weighed.axes, weighed.weights
-        self.xp, self.axes, self.sizes = xp, axes, weighed.sizes
-        self.total = double(xp.sum(weights, axis=1))
-        found = double(weights @ axes.table) / self.total[:, None]
+        xp, axes, self.sizes = weighed.xp, weighed.axes, weighed.sizes
+        self.xp, self.axes = xp, axes
+        found = weighed.sums / weighed.total[:, None]
         inside = found[:, 1 + 2 * axes.shallow :]
         spread = found[:, 0] - xp.sum(inside**2, axis=1)
         self.spread = xp.clip(spread, 0.0, None) + 1e-5 * found[:, 0]
-        heavy = double(weights[weighed._rows, weighed.heavy]) / self.total[:, None]
-        self.first, self.second = {}, {}
+        some = weighed.weights[weighed._rows, weighed.heavy]
+        heavy = double(some) / weighed.total[:, None]
+        self.parts = []
         for panel in range(axes.shallow):
             first, second = found[:, 1 + 2 * panel], found[:, 2 + 2 * panel]
             rests = double(axes.rests[panel][weighed.heavy])
-            for size in self.sizes:
-                some, left = heavy[:, :size], rests[:, :size]
-                self.first[panel, size] = left_of(first, some * left)
-                self.second[panel, size] = left_of(second, some * left**2)
+            first = left_of(first, heavy * rests, self.sizes)
+            self.parts.append((first, left_of(second, heavy * rests**2, self.sizes)))
 
-    def error(self, panels, size, scores, tail=None):
-        """Return the bound of the sandwich with ``size`` heavy scores exact, ``(m,)``.
+    def errors(self, panels, scores, tail=None):
+        """Return the bound of the sandwich for each number of exact scores, ``(k, m)``.
 
         The tail and the slack are those of ``scores`` after a number of panels.
         """
@@ -204,7 +218,7 @@ class Moments:
         tail = seen if tail is None else tail
         slope = tail / scores.noise
         own = xp.maximum(slack, scores.slack) / scores.noise
-        first, second = self.first[panel, size], self.second[panel, size]
+        first, second = self.parts[panel]
         second = slope**2 * second + 2 * slope * own * first + own**2
         first = slope * first + own
         most = xp.clip(slope * self.axes.longest[panel] + own, 1e-300, None)
@@ -216,16 +230,24 @@ class Moments:
     def cheapest(self, scores, budget):
         """Return how many panels are likely to do, or None if none."""
         n, d = scores.engine.points.shape
+        do = {}
         for _, panels, size in plans(self.axes, self.sizes, n, d):
-            error = self.error(panels, size, scores)
-            if panels and bool(self.xp.all(error <= 0.8 * budget)):
+            if panels not in do:
+                few = self.errors(panels, scores) <= 0.8 * budget
+                do[panels] = self.xp.all(few, axis=1).tolist()
+            if panels and do[panels][self.sizes.index(size)]:
                 return panels
         return None
 
 
-def sizes(engine):
-    """Return how many heavy points it may pay to gather, in rising order."""
+def sizes(engine, total):
+    """Return how many heavy points it may pay to gather, in rising order.
+
+    ``total`` is the least sum of weights of which the largest are 1.
+    """
     n = engine.points.shape[0]
+    if HEAVY[-1] <= LIGHT * total:
+        return [0]
     return [size for size in HEAVY if size * GATHERED <= WORTH * n]
 
 
@@ -239,7 +261,11 @@ def plans(axes, some, n, d):
     return sorted(plan for plan in every if plan[0] <= WORTH)
 
 
-def left_of(whole, parts):
-    """Return what parts leave of a sum of float32 numbers, at least, ``(m,)``."""
-    left = whole - parts.sum(1)
-    return left.clip(0.0, None) + 2e-6 * whole
+def left_of(whole, parts, sizes):
+    """Return what the first parts leave of a sum of float32 numbers, at least.
+
+    ``parts`` are ``(m, k)``; there is a row ``(m,)`` for each of the sizes.
+    """
+    xp = array_namespace(whole)
+    left = xp.stack([whole - xp.sum(parts[:, :size], axis=1) for size in sizes])
+    return xp.clip(left, 0.0, None) + 2e-6 * whole

@@ -83,7 +83,7 @@ class EmpiricalScore(Density):
         """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
         if self.tolerance is not None:
             return self.certified(x, sigma)[0]
-        return self._average(x, sigma, lambda average: average.mean())
+        return self._average(x, sigma, lambda average: average.mean(), sums=False)
 
     def certified(self, x, sigma):
         """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
@@ -183,7 +183,7 @@ class EmpiricalScore(Density):
         if self.tolerance is not None:
             mean, _ = self._certifier(x).evaluate(_values(x), sigma)
             return _minus(mean, x)
-        return self._average(x, sigma, lambda average: average.shift())
+        return self._average(x, sigma, lambda average: average.shift(), sums=False)
 
     def _collect(self, x, sigma, value):
         """Return what ``value`` gives of each block's weights."""
@@ -192,11 +192,11 @@ class EmpiricalScore(Density):
         blocks = [value(posterior) for _, posterior in engine.posteriors(x, sigma)]
         return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
 
-    def _average(self, x, sigma, value):
+    def _average(self, x, sigma, value, sums=True):
         """Return what ``value`` gives of each block's averages."""
         x, sigma = self._arguments(x, sigma)
         engine = self._engine(x)
-        blocks = [value(average) for _, average in engine.averages(x, sigma)]
+        blocks = [value(each) for _, each in engine.averages(x, sigma, sums)]
         return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
 
     def _arguments(self, x, sigma):
