@@ -15,7 +15,7 @@ import math
 from typing import NamedTuple
 
 from ._arrays import double
-from ._pairs import Pairs
+from ._kept import SPARE, Found, Kept, average
 from ._scores import Scores, rooms
 from ._weighed import Weighed
 
@@ -44,56 +44,54 @@ class Certificate(NamedTuple):
 class Memory(NamedTuple):
     """What a path remembers: products of states, averages of weights (``_recalled``).
 
-    ``moments`` are those of the last weights (``_weighed``), or None; ``room`` is that
-    of the scores.
+    ``room`` is that of the scores, ``moments`` are those of the last weights
+    (``_weighed``), or None; ``pays`` says whether weights out of it are worth a try.
     """
 
     products: object
     averages: object
     room: object
     moments: object = None
+    pays: bool = True
 
 
 class Certified:
     """The posterior mean at a block of rows, by the cheapest way that is certain.
 
     ``prune`` may be ``True``, ``False`` or ``"first"``: before the sandwich.  After the
-    run ``mean`` ``(m, d)`` is the denoiser, in float64, and ``certificate`` what is
-    known of it; ``lone`` ``(m,)`` is the number of the one point that is left in, or
-    -1; ``way`` names what was done, and ``few`` says whether few points share the
-    weight.
+    run ``found`` holds the denoiser, in float64, what is certain of it, and the points
+    left in if others were left out (``_kept.Found``); ``way`` names what was done, and
+    ``few`` says whether few points share the weight.
     """
 
     def __init__(self, engine, axes, x, sigma, tolerance, memory=None, prune=True):
-        xp, (n, d) = engine.xp, engine.points.shape
+        xp, d = engine.xp, engine.points.shape[1]
         self.engine, self.axes, self.x, self.sigma = engine, axes, x, sigma
         self.noise = double(sigma) ** 2
         self.budget = tolerance * math.sqrt(d)
-        self.cut = math.log(n) + math.log(max(4 * engine.radius / self.budget, 1.0))
-        self.memory, self.moments = memory, None
+        self.memory, self.moments, self.kept = memory, None, None
+        self.first = xp.zeros_like(sigma, dtype=xp.int64)
+        self.least = cut(engine, tolerance) + (SPARE if memory else 0.0)
         self.few, self.work = False, 0.0
         self.discarded = 0 * self.noise
-        self.lone = xp.zeros_like(sigma, dtype=xp.int64) - 1
         room = memory.room if memory else rooms(engine, x.shape[0])
         products = memory.products if memory else None
         self.scores = Scores(engine, axes, x, self.noise, room, products)
         self.way = self._go(prune)
-        work = self.work + self.scores.work
-        self.certificate = Certificate(
-            self.error / math.sqrt(d), self.discarded, work / (2 * n * d)
-        )
+        products = (self.work + self.scores.work) / d * x.shape[0]
+        self.found = Found(self.mean, self.error, self.discarded, products, self.kept)
 
     def _go(self, prune):
         if prune == "first" and self._prune():
             self._sum_left()
             return "pruned"
-        if self.memory and self._foretold():
-            if self._sandwich():
-                return "sandwich"
+        pays = self.memory and self.memory.pays
+        if pays and self._foretold() and self._sandwich():
+            return "sandwich"
         if prune is True and self._prune():
             self._sum_left()
             return "pruned"
-        if self.memory and self._exact_enough():
+        if pays and self._exact_enough():
             self.scores.complete()
             if self._sandwich():
                 return "all"
@@ -136,12 +134,16 @@ class Certified:
     def _prune(self):
         """Leave out points whose upper bounds are too low; return whether it paid."""
         xp, scores, (n, d) = self.engine.xp, self.scores, self.engine.points.shape
+        first = -math.inf + 0 * self.noise
         for panels in range(max(1, scores.panels), self.axes.panels + 1):
             if panels > scores.panels:
                 scores.deepen(panels)
-            upper = scores.values + scores.spread()
+            upper = scores.upper()
             best = xp.argmax(upper, axis=1)
-            floor = scores.nearest(best) - scores.slack / self.noise - self.cut
+            own = scores.nearest(best)
+            self.first = xp.where(own > first, scores.numbers(best), self.first)
+            first = xp.where(own > first, own, first)
+            floor = first - scores.slack / self.noise - self.least
             self.alive = upper >= xp.astype(floor, xp.float32)[:, None]
             self.alive[xp.arange(best.shape[0]), best] = True
             some = xp.any(self.alive, axis=0)
@@ -156,7 +158,7 @@ class Certified:
 
     def _sum_all(self):
         """Average over all points."""
-        self.mean, self.error = summed(self.engine, self.x, self.sigma, self.budget)
+        self.mean, self.error = self._summed(self.engine, self.x, self.sigma)
         self.discarded = 0 * self.noise
         self.work += 2 * self.engine.points.shape[0] * self.engine.points.shape[1]
 
@@ -164,34 +166,34 @@ class Certified:
         """Average exactly over the points that are left in."""
         xp, engine, (n, d) = self.engine.xp, self.engine, self.engine.points.shape
         m, size = self.scores.values.shape
-        counts = xp.sum(xp.astype(self.alive, xp.int64), axis=1)
-        pairs = int(xp.sum(counts))
-        if pairs * 50 <= m * size or pairs * d <= 2**20:
-            self._from_pairs(counts)
-            self.work += pairs * d / m
-        else:
-            some = engine.subset(self.scores.numbers(xp.arange(size)))
-            self.mean, self.error = summed(some, self.x, self.sigma, self.budget)
-            self.work += 2 * size * d
-            self.discarded = (n - size) * math.exp(-self.cut) + 0 * self.noise
-        gap = xp.sum((self.mean - double(engine.center)) ** 2, axis=1) ** 0.5
-        self.error = self.error + self.discarded * (engine.radius + gap)
+        many, (places, some) = None, xp.nonzero(self.alive)
+        if places.shape[0] * 150 > m * size and places.shape[0] * d > 2**20:
+            many = engine.subset(self.scores.numbers(xp.arange(size)))
+        seen = self.x, self.sigma, self.first, self.least + 0 * self.noise
+        columns = self.scores.numbers(some)
+        kept = Kept.seen(engine, *seen, places, columns, many)
+        found = average(
+            engine, kept, self.x, self.sigma, kept.lead, self.least, self._summed
+        )
+        self.mean, self.error, self.discarded = found[:3]
+        self.kept = found.after
+        self.work += found.products * d / m
 
-    def _from_pairs(self, counts):
-        """Redo each row's own points from direct differences."""
-        xp, engine, n = self.engine.xp, self.engine, self.engine.points.shape[0]
-        rows, places = xp.nonzero(self.alive)
-        columns = self.scores.numbers(places)
-        pairs = Pairs(engine, self.x, self.sigma, 0 * self.sigma + math.inf)
-        pairs.found = [(rows, columns, self.scores.values[rows, places])]
-        pairs.finish()
-        self.mean = pairs.mean()
-        self.error = 8 * 2.0**-52 * engine.reach + 0 * self.noise
-        self.discarded = double(n - counts) * math.exp(-self.cut)
-        others = pairs.total - 1
-        alone = others <= math.exp(-self.cut)
-        self.lone = xp.where(alone, pairs.anchor, self.lone)
-        self.discarded = self.discarded + xp.where(alone, others, 0 * others)
+    def _summed(self, engine, x, sigma):
+        return summed(engine, x, sigma, self.budget)
+
+
+def cut(engine, tolerance):
+    """Return by how many nats a point has to be behind to be left out."""
+    n, d = engine.points.shape
+    budget = tolerance * math.sqrt(d)
+    return math.log(n) + math.log(max(4 * engine.radius / budget, 1.0))
+
+
+def entire(engine, x, sigma, tolerance):
+    """Return what a sum over all points finds."""
+    mean, error = summed(engine, x, sigma, tolerance * math.sqrt(x.shape[1]))
+    return Found(mean, error, 0 * error, 2 * x.shape[0] * engine.points.shape[0], None)
 
 
 def summed(engine, x, sigma, budget):

@@ -11,7 +11,7 @@ from functools import cached_property
 
 from ._axes import Axes
 from ._boxes import HIGHEST, Boxes
-from ._certified import Certificate, Certified, summed
+from ._certified import Certificate, Certified, entire
 from ._recalled import slots
 from ._trajectory import PATIENCE, Trajectory
 
@@ -30,6 +30,7 @@ class Certifier:
         self.low = dimension <= HIGHEST
         # Single calls try to prune below this level only.
         self.hope = math.inf if dimension >= DEEP else 0.0
+        self.step = max(1, engine.budget // (3 * engine.points.shape[0]))
 
     @cached_property
     def index(self):
@@ -40,24 +41,15 @@ class Certifier:
         """Return the denoiser, in float64, and its :class:`Certificate`."""
         if self.low:
             return self.index.evaluate(x, sigma, self.tolerance)
-        xp = self.engine.xp
+        xp, (m, d) = self.engine.xp, x.shape
         mean = xp.zeros_like(x, dtype=xp.float64)
-        error, mass = 0 * mean[:, 0], 0 * mean[:, 0]
-        done = 0.0
-        for rows in self._groups(sigma):
-            level = float(xp.max(sigma[rows]))
-            if level >= self.hope:
-                mean[rows], error[rows] = self._summed(x[rows], sigma[rows])
-                done += rows.shape[0]
-                continue
-            step = max(1, self.engine.budget // (3 * self.engine.points.shape[0]))
-            for start in range(0, rows.shape[0], step):
-                some = rows[start : start + step]
-                found = self._certified(x[some], sigma[some], level)
-                mean[some], certificate = found.mean, found.certificate
-                error[some], mass[some] = certificate.error, certificate.discarded
-                done += certificate.share * some.shape[0]
-        return mean, Certificate(error, mass, done / x.shape[0])
+        error, mass, products = 0 * mean[:, 0], 0 * mean[:, 0], 0
+        for rows, level in self._groups(sigma):
+            found = self._found(x[rows], sigma[rows], level)
+            mean[rows], error[rows], mass[rows] = found[:3]
+            products += found.products
+        share = products / (2 * m * self.engine.points.shape[0])
+        return mean, Certificate(error / d**0.5, mass, share)
 
     def trajectory(self, start):
         """Return the :class:`Trajectory` from ``start``, or None if it is no help."""
@@ -66,23 +58,27 @@ class Certifier:
             return None
         return Trajectory(self.engine, self.index, start, self.tolerance, most)
 
-    def _certified(self, x, sigma, level):
-        found = Certified(self.engine, self.index, x, sigma, self.tolerance)
-        if found.way == "summed":
+    def _found(self, x, sigma, level):
+        """Return what is found at rows of like levels, the highest being ``level``."""
+        if level >= self.hope:
+            return entire(self.engine, x, sigma, self.tolerance)
+        used = Certified(self.engine, self.index, x, sigma, self.tolerance)
+        if used.way == "summed":
             self.hope = level / PATIENCE
-        return found
-
-    def _summed(self, x, sigma):
-        root = x.shape[1] ** 0.5
-        mean, error = summed(self.engine, x, sigma, self.tolerance * root)
-        return mean, error / root
+        return used.found
 
     def _groups(self, sigma):
-        """Yield row numbers of like noise levels."""
+        """Yield the numbers of rows of like noise levels, and the highest of these.
+
+        As many at once as fit into the memory where weights have to be held.
+        """
         order = self.engine.xp.argsort(sigma)
         levels = [float(level) for level in sigma[order]]
         start = 0
         for stop in range(1, len(levels) + 1):
             if stop == len(levels) or levels[stop] > ALIKE * levels[start]:
-                yield order[start:stop]
+                level = levels[stop - 1]
+                step = stop if level >= self.hope else self.step
+                for first in range(start, stop, step):
+                    yield order[first : min(first + step, stop)], level
                 start = stop

@@ -27,9 +27,9 @@ def relative_log_weights(x, anchors, points, sigma, xp):
     sigma = sigma[:, None]
     offsets = points - anchors[:, None, :]
     twice = 2 * (x - anchors)[:, None, :]
-    exact = xp.sum(offsets / sigma[:, :, None] * (twice - offsets), axis=2)
-    exact = exact / (2 * sigma)
-    size = xp.sum(xp.abs(offsets) * (xp.abs(twice) + xp.abs(offsets)), axis=2)
+    exact = xp.vecdot(offsets, twice - offsets) / sigma / (2 * sigma)
+    length = xp.linalg.vector_norm(offsets, axis=2)
+    size = length * (xp.linalg.vector_norm(twice, axis=2) + length)
     rounding = 2.0**-50 * size / (2 * sigma**2)
     lost = (rounding > EXACT) & (xp.abs(exact) < NEGLIGIBLE + rounding)
     tied = xp.nonzero(xp.any(lost, axis=1))[0]

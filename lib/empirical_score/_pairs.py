@@ -10,6 +10,8 @@ from ._arrays import double, row_maxima, row_sums
 from ._direct import NEGLIGIBLE, relative_log_weights
 from ._products import log_weights
 
+# Differences that are looked at together.
+CACHED = 2**18
 # Weights below exp(-LEAST) / n change no digit of an average in that precision.
 LEAST = {4: 22.0, 8: NEGLIGIBLE}
 
@@ -124,8 +126,9 @@ class Pairs:
         return double(self.engine.points[self.columns[part]])
 
     def _parts(self):
-        """Yield slices of the pairs whose differences fit into the memory."""
-        step = max(1, self.engine.budget // (16 * self.x.shape[1]))
+        """Yield slices of the pairs whose differences stay in the cache."""
+        numbers = min(CACHED, self.engine.budget // 16)
+        step = max(1, numbers // self.x.shape[1])
         for start in range(0, self.rows.shape[0], step):
             yield slice(start, min(start + step, self.rows.shape[0]))
 

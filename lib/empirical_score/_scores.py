@@ -65,8 +65,7 @@ class Scores:
         xp, axes = self.xp, self.axes.panel(self.panels, panels)
         coordinates = self._of(self.axes.coordinates[:, axes])
         inside = self._inside(panels)[:, axes] * self.scale
-        out = self.room[1] if self.columns is None else None
-        self.values += xp.matmul(inside, coordinates.T, out=out)
+        self.values += xp.matmul(inside, coordinates.T, out=self._spare)
         self.work += coordinates.shape[0] * coordinates.shape[1]
         self.panels = panels
         self._bound(panels)
@@ -140,10 +139,13 @@ class Scores:
         """Return the numbers of the points in some columns."""
         return places if self.columns is None else self.columns[places]
 
-    def spread(self):
-        """Return bounds ``t t_j / sigma^2``, ``(m, n)``, on what panels do not see."""
-        rests = self._of(self.axes.rests[self.panels - 1])
-        return self.xp.astype(self.tail / self.noise, rests.dtype)[:, None] * rests
+    def upper(self):
+        """Return the scores with the most that panels do not see, ``t t_j``, added."""
+        xp, rests = self.xp, self._of(self.axes.rests[self.panels - 1])
+        tail = xp.astype(self.tail / self.noise, rests.dtype)[:, None]
+        upper = xp.multiply(tail, rests, out=self._spare)
+        upper += self.values
+        return upper
 
     def _recall(self):
         """Make the scores those of what is remembered; bound their error."""
@@ -153,6 +155,10 @@ class Scores:
         self.known = products.error(c) + SINGLE * terms
         self.values = products.value(c / self.noise[:, None], out=self.room[0])
         add_product(self.values, self._halves, -self.scale)
+
+    @property
+    def _spare(self):
+        return self.room[1] if self.columns is None else None
 
     @property
     def _halves(self):

@@ -6,27 +6,25 @@ is what the bounds of ``_scores`` need, while the noise is all in ``x_T``.  The 
 of ``x_T`` with the training points are computed once for the whole path; of ``u``, and
 of the weights, only what is new costs anything (``_recalled``).
 
-Once a single point ``y`` is left in at ``(x, sigma)``, it stays the only one on the
-rest of the path: with ``g_j`` the gap of log weights between ``y`` and ``y_j``, at
-``x' = y + (s / sigma) (x - y) + e`` and level ``s < sigma`` the gap is at least
-
-    (sigma / s) g_j - |e|^2 / (2 s^2 (1 - s / sigma)),
-
-as completing the square in ``|y - y_j|`` shows.  So the denoiser is ``y`` from there
-on, every step of a solver follows that exactly, and no point is looked at again.
+Once few points are left in they are kept, with no look at the others as long as these
+are known to be far enough behind (``_kept``); a single one to the end.
 """
 
 import math
+from dataclasses import replace
 
 from ._arrays import device, double
-from ._certified import Certificate, Certified, Memory
+from ._certified import Certificate, Certified, Memory, cut, entire, summed
+from ._kept import SPARE, average, joined
 from ._recalled import Recalled
 from ._scores import SINGLE, rooms
 
-# How much the weight of discarded points may grow through rounding on a locked path.
-GROWTH = 2.0
 # After pruning failed it is tried again at a level lower by this factor.
 PATIENCE = 1.3
+# Memory is given up where the last calls took this share of all products on average.
+WATCHED, DEAR = 4, 0.6
+# Where many points are left in, they are chosen anew at a level lower by this factor.
+MANY = 1.15
 
 
 class Trajectory:
@@ -40,42 +38,92 @@ class Trajectory:
             tolerance,
             most,
         )
+        self.cut = cut(engine, tolerance)
+        self.least = self.cut + SPARE
         self.z = double(start) - double(engine.center)
         self.hope, self.few = math.inf, False  # pruning is tried below ``hope``
-        self.locked = xp.zeros_like(self.z[:, 0], dtype=xp.int64) - 1
-        self.level = 0 * self.z[:, 0]
-        self.gap, self.mass = 0 * self.z, 0 * self.z[:, 0]
-        self.rows = None
+        self.kept = self.later = None
+        self.shares, self.pays, self.moments = [], True, None
+        self.rows, self._none = None, (self.z[:0, 0], None)
 
     def evaluate(self, x, sigma):
         """Return the denoiser, in float64, and its certificate."""
-        xp = self.engine.xp
-        mean, mass = self._follow(x, sigma)
-        error = mass * 2 * self.engine.radius / math.sqrt(x.shape[1])
-        rows = xp.nonzero(self.locked < 0)[0]
+        xp, n = self.engine.xp, self.engine.points.shape[0]
+        mean, error, mass = 0 * self.z, 0 * self.z[:, 0], 0 * self.z[:, 0]
+        left, products = error == 0, 0
+        for look in (self._keep, self._look):
+            rows, found = look(left, x, sigma)
+            if rows.shape[0]:
+                mean[rows], error[rows], mass[rows] = found[:3]
+                left[rows] = False
+                products += found.products
+        m, d = mean.shape
+        return mean, Certificate(error / math.sqrt(d), mass, products / (2 * n * m))
+
+    def _keep(self, left, x, sigma):
+        """Answer for rows of which only the points left in need be looked at."""
+        leads = self._hold(x, sigma)
+        if leads is None:
+            return self._none
+        rows = self.kept.rows
+        own = x[rows], sigma[rows], leads, self.least, self._summed
+        found = average(self.engine, self.kept, *own)
+        self.later = found.after
+        return rows, found
+
+    def _look(self, left, x, sigma):
+        """Answer for all other rows."""
+        rows = self.engine.xp.nonzero(left)[0]
         if rows.shape[0] == 0:
-            return mean, Certificate(error, mass, 0.0)
+            return self._none
+        x, sigma, level = x[rows], sigma[rows], float(self.engine.xp.max(sigma))
+        prune = "first" if self.few else level < self.hope
+        if not (prune or self.pays):
+            return rows, entire(self.engine, x, sigma, self.tolerance)
         self._remember(rows)
-        x, sigma = x[rows], sigma[rows]
-        level = float(xp.max(sigma))
-        found = Certified(
-            self.engine,
-            self.axes,
-            x,
-            sigma,
-            self.tolerance,
-            Memory(self.products, self.averages, self.room, self.moments),
-            prune="first" if self.few else level < self.hope,
+        known = self.products, self.averages, self.room, self.moments, self.pays
+        used = Certified(
+            self.engine, self.axes, x, sigma, self.tolerance, Memory(*known), prune
         )
-        self.moments = found.moments or self.moments
-        self.few = found.few or found.way == "pruned"
-        if found.way in ("all", "summed") and level < self.hope:
+        found, every = used.found, 2 * rows.shape[0] * self.engine.points.shape[0]
+        self.shares = [*self.shares, found.products / every][-WATCHED:]
+        self.pays &= sum(self.shares) <= DEAR * WATCHED
+        self.moments = used.moments or self.moments
+        self.few = used.few or used.way == "pruned"
+        if used.way in ("all", "summed") and level < self.hope:
             self.hope = level / PATIENCE
-        self._lock(rows, found, x, sigma)
-        mean[rows] = found.mean
-        error[rows], mass[rows] = found.certificate.error, found.certificate.discarded
-        share = found.certificate.share * rows.shape[0] / mean.shape[0]
-        return mean, Certificate(error, mass, share)
+        if found.after is not None:
+            kept = replace(found.after, rows=rows[found.after.rows])
+            self.kept, self.later = joined(self.kept, kept), joined(self.later, kept)
+        return rows, found
+
+    def _hold(self, x, sigma):
+        """Keep what need not be looked at; return by how much the others are behind.
+
+        What was left out at the last call counts once the level is below that.  Where
+        one row has to be looked at, all that have more than one point left are.
+        """
+        xp, later = self.engine.xp, self.later
+        if later is not None and bool(xp.all(sigma[later.rows] < later.level)):
+            self.kept = later
+        if self.kept is None:
+            return None
+        kept, rows = self.kept, self.kept.rows
+        leads = kept.leads(x[rows], sigma[rows], self.engine.radius)
+        good, lone = leads >= self.cut, kept.counts == 1
+        stale = kept.many is not None and float(xp.max(kept.level / sigma[rows])) > MANY
+        if stale or not bool(xp.all(good | lone)):
+            good &= lone
+        if not bool(xp.all(good)):
+            self.kept, self.later = None, None
+            if not bool(xp.any(good)):
+                return None
+            self.kept = kept.take(good)
+        return leads[good]
+
+    def _summed(self, engine, x, sigma):
+        return summed(engine, x, sigma, self.tolerance * math.sqrt(x.shape[1]))
+
 
     def _remember(self, rows):
         """Make the memory one of these rows: anew where some of them were let go."""
@@ -83,7 +131,7 @@ class Trajectory:
         if self.rows is not None and rows.shape[0] == self.rows.shape[0]:
             if bool(xp.all(rows == self.rows)):
                 return
-        places = xp.zeros_like(self.locked) - 1
+        places = xp.zeros_like(self.z[:, 0], dtype=xp.int64) - 1
         if self.rows is not None:
             count = self.rows.shape[0]
             places[self.rows] = xp.arange(count, device=device(rows))
@@ -106,35 +154,6 @@ class Trajectory:
         even = 0 * self.z[rows]
         weights = xp.astype(0 * even[:, :1], xp.float32) + 1 / half.shape[0]
         return even, xp.zeros_like(half, dtype=xp.float32) + weights
-
-    def _lock(self, rows, found, x, sigma):
-        xp = self.engine.xp
-        lone = xp.nonzero(found.lone >= 0)[0]
-        if lone.shape[0] == 0:
-            return
-        where = rows[lone]
-        self.locked[where] = found.lone[lone]
-        self.level[where] = double(sigma[lone])
-        self.gap[where] = double(x[lone]) - found.mean[lone]
-        self.mass[where] = found.certificate.discarded[lone]
-
-    def _follow(self, x, sigma):
-        """Return point and mass of the locked rows; let go of those that strayed."""
-        xp = self.engine.xp
-        mean, mass = 0 * self.z, 0 * self.mass
-        rows = xp.nonzero(self.locked >= 0)[0]
-        if rows.shape[0] == 0:
-            return mean, mass
-        points = double(self.engine.points[self.locked[rows]])
-        share = double(sigma[rows]) / self.level[rows]
-        away = double(x[rows]) - points - share[:, None] * self.gap[rows]
-        strayed = xp.sum(away**2, axis=1) / double(sigma[rows]) ** 2 / 2
-        room = xp.clip(1 - share, 0.0, None)
-        good = strayed <= math.log(GROWTH) * room
-        self.locked[rows[~good]] = -1
-        kept = rows[good]
-        mean[kept], mass[kept] = points[good], GROWTH * self.mass[kept]
-        return mean, mass
 
     def _multiply(self, z):
         """Return ``<z, y_j - c>``, ``(m, n)``, in float32, and the rounding of that."""

@@ -1,5 +1,7 @@
 """The denoiser to a tolerance: its certificate against sums over all points."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +12,7 @@ from empirical_score import EmpiricalScore
 from empirical_score._axes import Axes
 from empirical_score._boxes import Boxes, halved
 from empirical_score._engine import Engine
+from empirical_score._kept import Kept, average, joined
 from empirical_score._trajectory import Trajectory
 
 LEVELS = np.geomspace(30.0, 0.01, 12)
@@ -159,37 +162,89 @@ def test_a_path_in_little_memory_gives_the_same():
             path.denoise(sigma * x + data[:6], sigma)
 
 
-def test_a_locked_row_that_strays_is_let_go():
+def test_a_single_point_that_is_left_stays_until_the_path_strays():
     rng = np.random.default_rng(5)
     data = smooth_set(500, 40, rng)
     engine = Engine(data, 2**27)
     path = Trajectory(engine, Axes(engine), data[:2] + 1.0, 1e-6, 8)
     x = data[:2] + 0.01 * rng.standard_normal((2, 40))
     level = np.full(2, 0.01)
-    mean, _ = path.evaluate(x, level)
-    assert np.all(path.locked == [0, 1])
-    np.testing.assert_allclose(mean, data[:2], atol=1e-12)
+    for factor in (1.0, 0.5, 0.1):  # straight on: nothing is looked at
+        place = data[:2] + factor * (x - data[:2])
+        mean, certificate = path.evaluate(place, factor * level)
+        np.testing.assert_array_equal(path.kept.anchor, [0, 1])
+        np.testing.assert_array_equal(path.kept.counts, [1, 1])
+        np.testing.assert_allclose(mean, data[:2], atol=1e-12)
+        assert np.all(certificate.error <= 1e-6)
+    assert certificate.share == 0
     x = data[2:4] + 0.005 * rng.standard_normal((2, 40))  # elsewhere altogether
     mean, certificate = path.evaluate(x, level / 2)
     np.testing.assert_allclose(mean, data[2:4], atol=1e-5)
     assert np.all(certificate.error <= 1e-6)
 
 
-def test_the_gap_of_a_locked_point_is_bounded_as_proved():
-    """Brute force over points, places and levels: the inequality of the lock."""
+def leads_of(data, anchor, x, sigma):
+    """By how much one point leads all others, in nats, ``(r, n)``."""
+    squares = ((x[:, None, :] - data[None]) ** 2).sum(2)
+    own = np.take_along_axis(squares, anchor[:, None], axis=1)
+    return (squares - own) / (2 * sigma[:, None] ** 2)
+
+
+def test_what_was_left_out_is_behind_as_far_as_is_said():
+    """Brute force: down, up, sideways and on the spot, from a point that leads."""
     rng = np.random.default_rng(6)
-    for _ in range(300):
-        y, other, x = rng.standard_normal((3, 4)) * rng.uniform(0.1, 3, (3, 1))
-        sigma = rng.uniform(0.1, 2)
-        gap = (np.sum((x - other) ** 2) - np.sum((x - y) ** 2)) / (2 * sigma**2)
-        if gap < 0:
-            y, other, gap = other, y, -gap
-        s = sigma * rng.uniform(0.05, 0.99)
-        e = rng.standard_normal(4) * rng.uniform(0, 0.5)
-        moved = y + s / sigma * (x - y) + e
-        later = np.sum((moved - other) ** 2) - np.sum((moved - y) ** 2)
-        bound = sigma / s * gap - np.sum(e**2) / (2 * s**2 * (1 - s / sigma))
-        assert later / (2 * s**2) >= bound - 1e-9
+    close = []
+    for _ in range(200):
+        data = rng.standard_normal((50, 4)) * rng.uniform(0.1, 3)
+        radius = np.linalg.norm(data - data.mean(0), axis=1).max()
+        x = data[:8] + rng.uniform(0, 1) * rng.standard_normal((8, 4))
+        sigma = rng.uniform(0.1, 2, 8)
+        anchor = np.argmin(((x[:, None] - data[None]) ** 2).sum(2), axis=1)
+        leads = leads_of(data, anchor, x, sigma)
+        out = leads >= 2.0
+        kept = Kept.seen(
+            SimpleNamespace(xp=np, points=data),
+            *(x, sigma, anchor, np.min(leads, axis=1, where=out, initial=1e9)),
+            *np.nonzero(~out),
+        )
+        ratio = rng.choice([0.05, 0.5, 0.9, 1.0, 1.3])
+        y = data[anchor]
+        e = rng.standard_normal((8, 4)) * rng.choice([0.0, 0.01, 0.3])
+        moved = y + ratio * (x - y) + e
+        told = kept.leads(moved, ratio * sigma, radius)
+        later = leads_of(data, anchor, moved, ratio * sigma)
+        true = np.min(later, axis=1, where=out, initial=1e9)
+        some = np.any(out, axis=1)
+        assert np.all((true >= told - 1e-9 * (1 + abs(told)))[some])
+        close.append(np.min((true - told)[some] / (1 + abs(true[some])), initial=1.0))
+    assert min(close) < 1e-6  # and the bound is reached
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_rows_that_are_kept_are_taken_apart_and_joined(kind):
+    rng = np.random.default_rng(12)
+    data = kind(rng.standard_normal((20, 3)))
+    x = kind(rng.standard_normal((4, 3)))
+    engine = Engine(data, 2**20)
+    places, columns = kind(np.array([0, 0, 1, 2, 2, 2, 3])), kind(np.arange(7))
+    sigma = kind(np.full(4, 0.5))
+    first = kind(np.array([0, 2, 3, 6]))
+    kept = Kept.seen(engine, x, sigma, first, 0 * sigma + 9, places, columns)
+    good = kind(np.array([False, True, True, False]))
+    again = joined(kept.take(good), kept.take(~good))
+    assert again.rows.tolist() == [1, 2, 0, 3]
+    assert again.counts.tolist() == [1, 3, 2, 1]
+    assert again.places.tolist() == [1, 1, 1, 2, 2]  # a single point needs no list
+    assert again.columns.tolist() == [3, 4, 5, 0, 1]
+    leads = again.lead
+    found = average(engine, again, x[again.rows], sigma, leads, 1e9, None)
+    for place, own in enumerate(((2,), (3, 4, 5), (0, 1), (6,))):
+        row = again.rows[place]
+        points = np.asarray(data[list(own)])
+        squares = np.sum((np.asarray(x[row]) - points) ** 2, axis=1)
+        weights = np.exp(-squares / 0.5)
+        mean = weights @ points / weights.sum()
+        np.testing.assert_allclose(found.mean[place], mean, atol=1e-12)
 
 
 def test_torch_gives_what_numpy_gives():
