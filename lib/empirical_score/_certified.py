@@ -22,6 +22,7 @@ from ._weighed import Weighed
 # Errors of log weights that are left alone if the tolerance allows them.
 NATS = {4: 1e-3, 8: 1e-9}
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
+LISTED = 50  # as many weights in a sum over all one in a list of points counts
 FEW = 0.7  # pruning is tried first where the heaviest weights are all above this
 
 
@@ -72,7 +73,7 @@ class Certified:
         self.memory, self.moments, self.kept = memory, None, None
         self.first = xp.zeros_like(sigma, dtype=xp.int64)
         self.least = cut(engine, tolerance) + (SPARE if memory else 0.0)
-        self.few, self.work = False, 0.0
+        self.few, self.overwritten, self.work = False, False, 0.0
         self.discarded = 0 * self.noise
         room = memory.room if memory else rooms(engine, x.shape[0])
         products = memory.products if memory else None
@@ -88,7 +89,7 @@ class Certified:
         pays = self.memory and self.memory.pays
         if pays and self._foretold() and self._sandwich():
             return "sandwich"
-        if prune is True and self._prune():
+        if prune is True and not self.overwritten and self._prune():
             self._sum_left()
             return "pruned"
         if pays and self._exact_enough():
@@ -127,6 +128,7 @@ class Certified:
         self.moments = weighed.moments
         room = self.budget - weighed.error
         self.few = bool(xp.all(weighed.total < 1 / FEW))
+        self.overwritten = True
         self.mean, error = weighed.average(self.memory.averages, room)
         self.error = error + weighed.error
         return bool(xp.all(self.error <= self.budget))
@@ -164,10 +166,11 @@ class Certified:
 
     def _sum_left(self):
         """Average exactly over the points that are left in."""
-        xp, engine, (n, d) = self.engine.xp, self.engine, self.engine.points.shape
+        xp, engine, d = self.engine.xp, self.engine, self.engine.points.shape[1]
         m, size = self.scores.values.shape
         many, (places, some) = None, xp.nonzero(self.alive)
-        if places.shape[0] * 150 > m * size and places.shape[0] * d > 2**20:
+        pairs = places.shape[0]
+        if pairs * LISTED > m * size and pairs * d > 2**20:
             many = engine.subset(self.scores.numbers(xp.arange(size)))
         seen = self.x, self.sigma, self.first, self.least + 0 * self.noise
         columns = self.scores.numbers(some)

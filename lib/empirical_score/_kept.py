@@ -5,8 +5,8 @@ sigma`` and ``x' = y + r (x - y) + e`` it leads by at least
 
     g / r - max_q (2 |e| q - (1 - r) q^2) / (2 s^2),   0 <= q = |y - y_j| <= 2 R,
 
-and a path with little noise left runs nearly straight, so that ``e`` is small.  What was
-left out far enough behind stays out for a while, and nothing of it is looked at.  A
+and a path with little noise left runs nearly straight, so that ``e`` is small.  What
+was left out far enough behind stays out for a while, and nothing of it is looked at.  A
 single point left in *is* the denoiser, which every step of a solver follows exactly: it
 stays so to the end.
 """
@@ -28,7 +28,7 @@ class Kept:
     Attributes
     ----------
     rows : ``(r,)``, numbers of the rows
-    anchor, points : ``(r,)`` and ``(r, d)``, the number and the place of a point left in
+    anchor, points : ``(r,)`` and ``(r, d)``, number and place of one point left in
     offset, level : ``(r, d)`` and ``(r,)``, where it was seen, from that point
     lead : ``(r,)``, the least by which it leads all that are left out
     counts : ``(r,)``, how many points are left in
@@ -122,7 +122,7 @@ def average(engine, kept, x, sigma, leads, least, summed):
     """
     xp, after, products = engine.xp, kept, 0
     several = kept.counts > 1
-    # A single point is returned as it is; an average is rounded to the points' precision.
+    # A single point is returned as it is, an average is rounded.
     rounding = 8 * 2.0**-52 + engine.eps * double(several)
     mean, error = kept.points + 0, rounding * engine.reach
     some = xp.nonzero(several)[0]

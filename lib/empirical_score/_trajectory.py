@@ -28,16 +28,16 @@ MANY = 1.15
 
 
 class Trajectory:
-    """The certified denoiser for rows of ``x`` that all started at ``start``."""
+    """The certified denoiser for rows of ``x`` that all started at ``start``.
+
+    ``kept`` is what is left in for some rows (``_kept``), as it was at a higher level;
+    ``later`` as it is since the last call.  The others have a memory (``_recalled``) of
+    ``most`` values, used as long as it pays.
+    """
 
     def __init__(self, engine, axes, start, tolerance, most):
-        xp = engine.xp
-        self.engine, self.axes, self.tolerance, self.most = (
-            engine,
-            axes,
-            tolerance,
-            most,
-        )
+        self.engine, self.axes = engine, axes
+        self.tolerance, self.most = tolerance, most
         self.cut = cut(engine, tolerance)
         self.least = self.cut + SPARE
         self.z = double(start) - double(engine.center)
@@ -48,8 +48,8 @@ class Trajectory:
 
     def evaluate(self, x, sigma):
         """Return the denoiser, in float64, and its certificate."""
-        xp, n = self.engine.xp, self.engine.points.shape[0]
-        mean, error, mass = 0 * self.z, 0 * self.z[:, 0], 0 * self.z[:, 0]
+        n, mean = self.engine.points.shape[0], 0 * self.z
+        error, mass = 0 * mean[:, 0], 0 * mean[:, 0]
         left, products = error == 0, 0
         for look in (self._keep, self._look):
             rows, found = look(left, x, sigma)
@@ -111,7 +111,8 @@ class Trajectory:
         kept, rows = self.kept, self.kept.rows
         leads = kept.leads(x[rows], sigma[rows], self.engine.radius)
         good, lone = leads >= self.cut, kept.counts == 1
-        stale = kept.many is not None and float(xp.max(kept.level / sigma[rows])) > MANY
+        seen = xp.where(lone, 0 * leads, kept.level / double(sigma[rows]))
+        stale = kept.many is not None and float(xp.max(seen)) > MANY
         if stale or not bool(xp.all(good | lone)):
             good &= lone
         if not bool(xp.all(good)):
@@ -123,7 +124,6 @@ class Trajectory:
 
     def _summed(self, engine, x, sigma):
         return summed(engine, x, sigma, self.tolerance * math.sqrt(x.shape[1]))
-
 
     def _remember(self, rows):
         """Make the memory one of these rows: anew where some of them were let go."""

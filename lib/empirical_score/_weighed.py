@@ -86,7 +86,7 @@ class Weighed:
         self.sums = self.sums + double(sums)
 
     def average(self, averages, budget):
-        """Return the average ``(m, d)`` and a bound on its error, for a budget ``(m,)``.
+        """Return the average ``(m, d)`` and a bound on its error, to a budget ``(m,)``.
 
         What is computed over all points is remembered in ``averages``.  The scores are
         overwritten.

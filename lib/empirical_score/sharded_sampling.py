@@ -11,6 +11,7 @@ command is repeated; if a process dies, the others end with an error that says s
 import argparse
 import datetime
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -53,6 +54,8 @@ def sample_batches(score, levels, count, folder, *, batch=64, seed=0, write=True
 def main(arguments=None):
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
+    # The launcher ends the others as soon as it sees one die: they still say why.
+    signal.signal(signal.SIGTERM, _stopped)
     limit = datetime.timedelta(seconds=options.timeout)
     dist.init_process_group("gloo", timeout=limit)
     rank, size = dist.get_rank(), dist.get_world_size()
@@ -85,6 +88,10 @@ def main(arguments=None):
         os._exit(2)
     dist.destroy_process_group()
     return 0
+
+
+def _stopped(number, frame):
+    raise ShardLost("told to stop: a process has died or left, or the run was ended")
 
 
 def _there(path, shape):

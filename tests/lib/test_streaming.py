@@ -11,6 +11,7 @@ from oracles import exact_posterior
 
 from empirical_score import EmpiricalScore, _engine, _mapped
 from empirical_score._engine import Engine
+from empirical_score._fused import FusedAverage, can_fuse
 from empirical_score._streaming import RunningSums, Streamed
 
 
@@ -137,3 +138,45 @@ def test_what_was_read_from_a_file_is_let_go_of(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code)]
     grown = int(subprocess.run(command, check=True, capture_output=True).stdout)
     assert grown * 1024 < 120e6
+
+
+@pytest.mark.parametrize("d", [1, 2, 3, 16, 40])
+def test_the_attention_kernel_is_as_exact_as_sums_however_many_points(d):
+    data, rng = points(200_000, d, np.float32)
+    x = 2 * rng.standard_normal((12, d)).astype(np.float32)
+    sigma = np.float32(0.7 * d**0.25)
+    law = EmpiricalScore(torch.as_tensor(data))
+    engine = law._engine(torch.as_tensor(x))
+    rows = torch.as_tensor(x), torch.full((12,), float(sigma))
+    assert can_fuse(engine, *rows)
+    wanted = EmpiricalScore(data.astype(np.float64)).denoise(
+        x.astype(np.float64), sigma
+    )
+    np.testing.assert_allclose(law.denoise(rows[0], sigma), wanted, atol=2e-5)
+    weights = EmpiricalScore(data).weights(x, sigma).astype(np.float64)
+    squares = np.stack([((data - mean) ** 2).sum(1) for mean in wanted])
+    true = np.sqrt(np.sum(weights * squares, axis=1))
+    assert np.all(FusedAverage(engine, *rows).spread().numpy() >= 0.999 * true)
+
+
+def test_the_attention_kernel_serves_one_level_and_averages_alone():
+    data, rng = points(500, 20, seed=2)
+    x = torch.as_tensor(rng.standard_normal((6, 20)))
+    law = EmpiricalScore(torch.as_tensor(data))
+    levels = torch.linspace(0.5, 2.0, 6, dtype=torch.float64)
+    engine = law._engine(x)
+    same, mixed = torch.full((6,), 0.5, dtype=torch.float64), levels
+    assert can_fuse(engine, x, same)
+    assert not can_fuse(engine, x, mixed)
+    assert not can_fuse(engine, x.clone().requires_grad_(), same)
+    assert not can_fuse(Engine(data, 2**20), x.numpy(), same.numpy())
+    narrow = Engine(torch.zeros((1000, 2)) + torch.arange(1000.0)[:, None], 2**12)
+    assert not can_fuse(narrow, torch.zeros((3, 2)), torch.ones(3))
+    kinds = [
+        type(Streamed(engine, x, same, sums=sums).parts[0]) for sums in (False, True)
+    ]
+    assert kinds == [FusedAverage, RunningSums]
+    by_row = [law.denoise(x[i : i + 1], levels[i])[0] for i in range(6)]
+    np.testing.assert_allclose(torch.stack(by_row), law.denoise(x, levels), atol=1e-12)
+    wanted = EmpiricalScore(data).denoise(x.numpy(), 0.5)
+    np.testing.assert_allclose(law.denoise(x, 0.5), wanted, atol=1e-12)
