@@ -22,6 +22,7 @@ import math
 
 from ._arrays import row_blocks, row_maxima, row_sums
 from ._certified import Certificate, summed
+from ._fused import FASTER, can_fuse
 from ._pairs import Crowded
 
 HIGHEST = 8  # dimensions in which boxes are small enough to help
@@ -121,6 +122,7 @@ class Descent:
         xp, m = boxes.xp, x.shape[0]
         self.boxes, self.x, self.sigma, self.budget = boxes, x, sigma, budget
         self.noise = 2 * sigma**2
+        self.faster = FASTER if can_fuse(boxes.engine, x, sigma) else 1
         zero = 0 * sigma
         self.top = zero - 1e300  # below every log weight, and finite
         self.sums = xp.zeros((m, x.shape[1] + 4), dtype=x.dtype, device=_device(x))
@@ -211,7 +213,7 @@ class Descent:
         self.work += pairs * (NODE + points - 1)
         if pairs > PAIRS and self.x.shape[0] > 1:
             raise Crowded
-        if self.work > self.x.shape[0] * self.boxes.points.shape[0] / 2:
+        if self.work > self.x.shape[0] * self.boxes.points.shape[0] / 2 / self.faster:
             raise TooMany
 
     def _halves(self, level, rows, places):

@@ -73,7 +73,7 @@ class Certifier:
         As many at once as fit into the memory where weights have to be held.
         """
         order = self.engine.xp.argsort(sigma)
-        levels = [float(level) for level in sigma[order]]
+        levels = sigma[order].tolist()
         start = 0
         for stop in range(1, len(levels) + 1):
             if stop == len(levels) or levels[stop] > ALIKE * levels[start]:

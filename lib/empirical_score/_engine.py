@@ -16,6 +16,7 @@ import numpy as np
 
 from . import _mapped
 from ._arrays import array_namespace, double, row_blocks
+from ._fused import FUSED, can_fuse
 from ._pairs import Crowded
 from ._posterior import Posterior
 from ._products import log_weights
@@ -93,7 +94,8 @@ class Engine:
 
     def streamed(self, x, sigma, nats=None, sums=True):
         """Yield ``(rows, Streamed)`` over blocks of the rows of ``x``."""
-        todo = list(row_blocks(x.shape[0], 1, Streamed.rows(self)))[::-1]
+        many = FUSED if not sums and can_fuse(self, x, sigma) else Streamed.rows(self)
+        todo = list(row_blocks(x.shape[0], 1, many))[::-1]
         while todo:
             rows = todo.pop()
             try:

@@ -4,16 +4,8 @@ import math
 
 import numpy as np
 
-from ._arrays import (
-    as_count,
-    as_points,
-    as_positive_number,
-    as_real,
-    as_sigma,
-    like,
-    normal,
-    uniform,
-)
+from ._arrays import as_count, as_points, as_positive_number, as_real, as_sigma, like
+from ._draws import normal, uniform
 
 __all__ = ["fixed_rows", "fresh_rows", "noise_levels"]
 

@@ -15,15 +15,8 @@ import numpy as np
 from scipy.optimize import brentq, minimize_scalar
 from scipy.special import gammaln, logsumexp
 
-from ._arrays import (
-    as_count,
-    as_points,
-    as_positive_number,
-    as_rows,
-    as_sigma,
-    like,
-    require_generator,
-)
+from ._arrays import as_count, as_points, as_positive_number, as_rows, as_sigma, like
+from ._draws import require_generator
 from .divergences import Estimate
 
 __all__ = [

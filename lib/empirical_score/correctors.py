@@ -7,7 +7,8 @@ together is a corrector (Song et al. 2021, Algorithm 4) or steps that need no le
 
 import math
 
-from ._arrays import array_namespace, as_count, as_points, as_positive_number, normal
+from ._arrays import array_namespace, as_count, as_points, as_positive_number
+from ._draws import normal
 from .samplers import walk
 
 __all__ = ["sample_corrected", "sample_fixed_point"]

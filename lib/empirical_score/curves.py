@@ -8,7 +8,8 @@ it repeats its training points but also whether what else it makes is right.
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ._arrays import as_count, as_points, as_positive_number, like, require_generator
+from ._arrays import as_count, as_points, as_positive_number, like
+from ._draws import require_generator
 
 __all__ = ["Curve", "circle", "swiss_roll", "two_moons"]
 

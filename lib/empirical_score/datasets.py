@@ -11,7 +11,8 @@ import hashlib
 import numpy as np
 
 from . import downloads, image_files
-from ._arrays import as_count, as_number, require_generator
+from ._arrays import as_count, as_number
+from ._draws import require_generator
 
 __all__ = [
     "available",

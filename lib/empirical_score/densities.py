@@ -14,10 +14,9 @@ from ._arrays import (
     as_real,
     as_rows,
     as_sigma,
-    choose,
     like,
-    normal,
 )
+from ._draws import choose, normal
 
 __all__ = ["Gaussian", "GaussianMixture"]
 

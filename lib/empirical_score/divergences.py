@@ -12,15 +12,8 @@ from scipy.integrate import cubature
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial.distance import cdist
 
-from ._arrays import (
-    as_count,
-    as_number,
-    as_points,
-    as_positive_number,
-    as_real,
-    like,
-    require_generator,
-)
+from ._arrays import as_count, as_number, as_points, as_positive_number, as_real, like
+from ._draws import require_generator
 from .densities import Gaussian
 
 __all__ = [

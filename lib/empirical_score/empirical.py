@@ -17,13 +17,11 @@ from ._arrays import (
     as_points,
     as_positive_number,
     as_rows,
-    choose,
     is_torch_array,
     like,
-    normal,
-    uniform,
 )
 from ._certifier import Certifier
+from ._draws import choose, normal, uniform
 from ._engine import Engine
 from .densities import Density, check_end_level
 

@@ -18,8 +18,8 @@ from ._arrays import (
     as_positive_number,
     is_numpy_array,
     like,
-    uniform,
 )
+from ._draws import uniform
 from ._rows import fixed_rows, fresh_rows, noise_levels
 from .densities import Density
 

@@ -9,7 +9,8 @@ and the probability-flow ODE ``dx/dt = f - g^2 s / 2`` have the same marginals
 in which the levels are the noise levels and the ODE is ``dx/dsigma = -sigma s``.
 """
 
-from ._arrays import array_namespace, as_points, normal
+from ._arrays import array_namespace, as_points
+from ._draws import normal
 from .noise import VarianceExploding, check_decreasing
 
 __all__ = ["sample_ode", "sample_sde"]

@@ -21,9 +21,9 @@ from ._arrays import (
     as_real,
     as_sigma,
     like,
-    require_generator,
     row_blocks,
 )
+from ._draws import require_generator
 from .densities import Density
 from .empirical import EmpiricalScore
 

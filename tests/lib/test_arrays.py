@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import empirical_score as es
-from empirical_score import _arrays, datasets
+from empirical_score import _arrays, _draws, datasets
 
 RNG = np.random.default_rng
 DATA = np.array([[0.0, 1.0], [1.0, 0.0], [2.0, 2.0], [0.5, 0.5]])
@@ -598,7 +598,7 @@ def test_points_become_float64_or_stay_float32():
 def test_choose_follows_the_weights_and_never_takes_a_weight_of_zero():
     weights = np.tile([0.0, 0.25, 0.0, 0.75, 0.0], (40_000, 1))
     for kind in (np.asarray, torch.as_tensor):
-        chosen = np.asarray(_arrays.choose(RNG(0), kind(weights)))
+        chosen = np.asarray(_draws.choose(RNG(0), kind(weights)))
         assert set(chosen) == {1, 3}
         assert abs(np.mean(chosen == 3) - 0.75) < 4 * np.sqrt(0.75 * 0.25 / 40_000)
 
@@ -608,7 +608,7 @@ def test_choose_sees_small_float32_weights_behind_a_large_one():
     weights = np.full((1, 1 + 2**22), 2.0**-23, np.float32)
     weights[0, 0] = 2.0
     rng = RNG(0)
-    chosen = np.array([_arrays.choose(rng, weights)[0] for _ in range(16)])
+    chosen = np.array([_draws.choose(rng, weights)[0] for _ in range(16)])
     assert np.any(chosen > 0) and np.any(chosen == 0)
 
 
