@@ -57,6 +57,24 @@ def test_the_error_is_below_its_certificate_and_that_below_the_tolerance(
         assert np.all(certificate.error <= max(tolerance, rounding)), sigma
 
 
+@pytest.mark.parametrize("d", [2, 40, 128])
+@pytest.mark.parametrize("tolerance", [1e-3, 1e-6])
+def test_what_the_attention_kernel_errs_is_in_the_certificate(d, tolerance):
+    rng = np.random.default_rng(d)
+    data = smooth_set(40_000, d, rng, np.float32)
+    law, exact = (
+        EmpiricalScore(torch.as_tensor(data), tolerance=tolerance),
+        EmpiricalScore(data.astype(np.float64)),
+    )
+    for sigma in LEVELS:
+        x = np.float32(data[:20] + sigma * rng.standard_normal((20, d)))
+        found, certificate = law.certified(torch.as_tensor(x), sigma)
+        gap = found.numpy() - exact.denoise(x.astype(np.float64), sigma)
+        error = np.sqrt(np.mean(gap**2, axis=1))
+        assert np.all(error <= certificate.error.numpy() + 1e-14), sigma
+        assert np.all(certificate.error.numpy() <= max(tolerance, 2e-5)), sigma
+
+
 def test_low_noise_costs_little_and_high_noise_no_more_than_all():
     rng = np.random.default_rng(0)
     for d, n, m in ((2, 40_000, 512), (128, 4_000, 16)):
