@@ -6,7 +6,7 @@
 # make clean   remove what was built (.venv stays; remove it by hand)
 #
 # Each makes .venv first and installs the pinned requirements, where that is not done.
-# PYTHON=... chooses the Python (3.11 or newer); JOBS=... the processes (2).
+# PYTHON=... chooses the Python (3.11 to 3.14); JOBS=... the processes (2).
 
 JOBS ?= 2
 VENV = .venv/bin

@@ -155,33 +155,6 @@ def test_chapters_are_all_compared(book):
     assert "loadscope" in gate and "--nbval" in gate
 
 
-def fake_python(folder, refuse: str) -> str:
-    """A Python that fails on code that contains a word."""
-    path = folder / "python-fake"
-    path.write_text(
-        f'#!/bin/sh\ncase "$2" in *{refuse}*) exit 1 ;; esac\n'
-        f'exec {sys.executable} "$@"\n'
-    )
-    path.chmod(0o755)
-    return str(path)
-
-
-@pytest.mark.parametrize(
-    ("refuse", "message"),
-    [
-        ("*", "No Python found"),
-        ("version_info", "Python 3.11 or newer is needed"),
-        ("ensurepip", "has no venv module"),
-    ],
-)
-def test_environment_says_what_is_missing(refuse, message, book, tmp_path):
-    (book / "constraints.txt").write_text("")
-    python = fake_python(tmp_path, refuse)
-    result = call(book, "sh", "tools/environment.sh", PYTHON=python)
-    assert result.returncode == 1
-    assert message in result.stderr
-
-
 def test_stored_notebooks_are_plain_json(written):
     text = (written / CHAPTER).with_suffix(".ipynb").read_text()
     book = json.loads(text)
