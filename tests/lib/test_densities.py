@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -198,13 +199,53 @@ def test_mixture_of_point_masses_is_the_empirical_score(seed, d, sigma):
     close(points.denoise(x, sigma)[0], true.denoise, 1e-9)
 
 
+def exact_law(x, sigma, v, means, covs, weights):
+    """Log density, score, denoiser and covariance times v of a mixture, 80 digits."""
+    with mpmath.workdps(80):
+        x, v, noise = mpmath.matrix(x), mpmath.matrix(v), mpmath.mpf(sigma) ** 2
+        parts = []
+        for mean, cov, weight in zip(means, covs, weights, strict=True):
+            gap, cov = x - mpmath.matrix(mean), mpmath.matrix(cov)
+            total = cov + noise * mpmath.eye(len(x))
+            pull = mpmath.lu_solve(total, gap)
+            log = mpmath.log(weight) - mpmath.log(mpmath.det(total * 2 * mpmath.pi)) / 2
+            within = cov * v - cov * mpmath.lu_solve(total, cov * v)
+            parts.append((log - (gap.T * pull)[0] / 2, pull, within))
+        top = max(log for log, *_ in parts)
+        total = mpmath.fsum(mpmath.exp(log - top) for log, *_ in parts)
+        shares = [mpmath.exp(log - top) / total for log, *_ in parts]
+        score, product = 0 * x, 0 * x
+        for share, (_, pull, _) in zip(shares, parts, strict=True):
+            score -= share * pull
+        for share, (_, pull, within) in zip(shares, parts, strict=True):
+            offset = -noise * (pull + score)
+            product += share * (within + offset * (offset.T * v)[0])
+        values = [top + mpmath.log(total)], score, x + noise * score, product
+        return [np.array([float(number) for number in part]) for part in values]
+
+
 @pytest.mark.parametrize("sigma", [1e-8, 1e-4, 1e4, 1e8])
-def test_nothing_overflows_at_extreme_noise(sigma):
-    x = np.array([[0.3, -1e4, 2.0], [1e6, 0.0, 1.0]])
-    for law in [g for g, *_ in gaussians(3)] + [mixture(3)[0]]:
-        for method in METHODS:
-            assert np.all(np.isfinite(getattr(law, method)(x, sigma)))
-        assert np.all(np.isfinite(law.covariance_product(x, sigma, x)))
+def test_extreme_noise_against_80_digits(sigma):
+    places = np.array([[0.3, -1e4, 2.0], [1e6, 0.0, 1.0], [0.5, 0.25, -1.0]])
+    mean, ray = np.array([0.5, -1.0, 2.0]), np.array([1.0, 2.0, -0.5])
+    full = np.diag([1.0, 2.0, 0.5]) + np.outer(ray, ray)
+    laws = [
+        (Gaussian(mean, cov), [mean], [cov if np.ndim(cov) else cov * np.eye(3)], [1.0])
+        for cov in (0.0, 1.75, np.diag([0.5, 1.0, 8.0]), full, np.outer(ray, ray))
+    ]
+    laws.append((mixture(3)[0], *mixture(3)[1:]))
+    for law, *parts in laws:
+        for x in places:
+            methods = [
+                getattr(law, name) for name in ("log_density", "score", "denoise")
+            ]
+            found = [method(x[None], sigma)[0] for method in methods]
+            found += [law.covariance_product(x[None], sigma, ray[None])[0]]
+            wanted = exact_law(x, sigma, ray, *parts)
+            sizes = [np.linalg.norm(value) + 1e-100 for value in wanted]
+            sizes[2] += np.linalg.norm(x) / 100  # the denoiser is x and a shift
+            for one, other, size in zip(found, wanted, sizes, strict=True):
+                assert np.linalg.norm(one - other) < 1e-9 * size
 
 
 def test_small_covariances_are_kept():
