@@ -356,6 +356,34 @@ def test_posterior_samples_have_the_moments_of_the_joint_law(end):
         assert_moments(drawn, mean, cov)
 
 
+def test_each_row_has_its_own_place_and_level():
+    rng = np.random.default_rng(11)
+    x, sigma, end = rng.standard_normal((5, 3)), np.linspace(0.3, 2.0, 5), 0.2
+    for law in [g for g, *_ in gaussians(3)] + [mixture(3)[0]]:
+        for name in (*METHODS, "covariance_product"):
+            method, more = getattr(law, name), ([x] if name[0] == "c" else [])
+            alone = [
+                method(x[[i]], sigma[i], *(v[[i]] for v in more))[0] for i in range(5)
+            ]
+            close(method(x, sigma, *more), alone)
+    # Interleaved rows of two kinds, each with the moments of its own posterior.
+    m, (law, mean, cov) = 20_000, list(gaussians(3))[3]
+    places, levels = np.tile(x[:2], (m, 1)), np.tile([0.9, 0.4], m)
+    drawn = law.sample_posterior(places, levels, end, np.random.default_rng(12))
+    for k, level in enumerate((0.9, 0.4)):
+        assert_moments(drawn[k::2], *joint_posterior(mean, cov, x[k], level, end))
+
+
+def test_mixture_posterior_samples_stay_with_the_component_of_their_row():
+    law = GaussianMixture([[-50.0, 0.0], [50.0, 0.0], [0.0, 50.0]], 0.01)
+    x = law.means[[0, 2, 1, 1, 0, 2, 2]] + [0.5, -0.5]
+    sigma = np.linspace(0.5, 1.0, 7)
+    drawn = law.sample_posterior(x, sigma, 0.0, np.random.default_rng(13))
+    nearest = np.argmin(np.linalg.norm(drawn[:, None] - law.means, axis=2), axis=1)
+    assert nearest.tolist() == [0, 2, 1, 1, 0, 2, 2]
+    assert np.all(np.abs(drawn - law.means[nearest]) < 0.5)
+
+
 def test_mixture_posterior_samples_have_the_law_of_the_conditioned_mixture():
     """One coordinate against its exact distribution function, KS level 0.001."""
     law, means, covs, weights = mixture(2)
