@@ -3,6 +3,8 @@
 # make run     execute the chapters whose code, library or pins changed (ALL=1: all)
 # make pdf     the whole book as one PDF, into _build/pdf (needs Chromium)
 # make bench   the benchmarks
+# make mutants plant random faults in the library; which do the unit tests not notice?
+#              (SEED=1 COUNT=150 MODULES="linear noise"; RECORD=1 keeps the table)
 # make clean   remove what was built (.venv stays; remove it by hand)
 #
 # Each makes .venv first and installs the pinned requirements, where that is not done.
@@ -11,7 +13,7 @@
 JOBS ?= 2
 VENV = .venv/bin
 
-.PHONY: help book test run pdf bench clean environment
+.PHONY: help book test run pdf bench mutants clean environment
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -36,6 +38,11 @@ bench: environment
 	@if ls benchmarks/*.py >/dev/null 2>&1; then \
 	    for file in benchmarks/*.py; do echo "$$file"; $(VENV)/python $$file; done; \
 	else echo "No benchmarks yet."; fi
+
+mutants: environment
+	@$(VENV)/python tools/mutants.py $(if $(SEED),--seed $(SEED)) \
+	    $(if $(COUNT),--count $(COUNT)) $(if $(MODULES),--modules $(MODULES)) \
+	    $(if $(RECORD),--record tests/mutants.md)
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

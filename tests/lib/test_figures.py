@@ -162,9 +162,26 @@ def test_show_images_draws_every_image_with_its_pixels():
     np.testing.assert_allclose(pictures[0], (rows[0][0].reshape(3, 4) + 1) / 2)
     np.testing.assert_allclose(pictures[4], 1.0)  # clipped
     assert [t.get_text() for t in figure.texts] == ["first", "second"]
-    for axes in figure.axes:
-        box = axes.get_position()
-        assert box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("width", [6.4, 5.0])
+def test_show_images_lays_out_squares_beside_their_labels(width):
+    """Labels take 1.15 inches; each image has 92 percent of its square, from 4 on."""
+    rows = [np.zeros((3, 4)), np.zeros((2, 4)), np.zeros((3, 4))]
+    options = {} if width == 6.4 else {"width": width}
+    figure = figures.show_images(rows, ["a", "b", "c"], shape=(2, 2), **options)
+    side = (width - 1.15) / 3
+    np.testing.assert_allclose(figure.get_size_inches(), [width, 3 * side])
+    places = [(i, j) for i, row in enumerate(rows) for j in range(len(row))]
+    for axes, (i, j) in zip(figure.axes, places, strict=True):
+        inches = np.array(axes.get_position().bounds) * np.tile([width, 3 * side], 2)
+        wanted = [1.15 + (j + 0.04) * side, (2 - i + 0.04) * side, *[0.92 * side] * 2]
+        np.testing.assert_allclose(inches, wanted)
+        assert not axes.axison and axes.images[0].get_clim() == (0, 1)
+    for i, text in enumerate(figure.texts):
+        np.testing.assert_allclose(text.get_position(), [0, (2.5 - i) / 3])
+        assert text.get_ha() == "left" and text.get_va() == "center"
     plt.close(figure)
 
 
