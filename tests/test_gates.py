@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import sys
 
 import numpy as np
@@ -105,34 +106,78 @@ def test_ruff_fails_on_notebooks(gate, old, new, book):
     assert call(book, *command).returncode == 1
 
 
+def python(code: str) -> list[str]:
+    """A command line that runs some code."""
+    return [sys.executable, "-c", "import pathlib, sys, time\n" + code]
+
+
 def stages(**statuses):
-    """Gates that only exit with a given status."""
-    code = "import sys; sys.exit({})"
-    return [
-        (name, [sys.executable, "-c", code.format(s)]) for name, s in statuses.items()
-    ]
+    """Gates that only say their name and exit with a given status."""
+    code = "print('{} speaks'); sys.exit({})"
+    return [(name, python(code.format(name, s))) for name, s in statuses.items()]
 
 
+@pytest.mark.parametrize("jobs", ["1", "2"])
 @pytest.mark.parametrize(
     ("statuses", "ci", "status"),
     [
-        ({"a": 0, "b": 0}, "", 0),
-        ({"a": 1, "b": 0}, "", 1),
+        ({"a": 0, "b": 0, "unit tests": 0}, "", 0),
+        ({"a": 1, "b": 0, "unit tests": 0}, "", 1),
+        ({"a": 0, "b": 0, "unit tests": 1}, "", 1),
         ({"a": 0, "b": 77}, "", 0),
         ({"a": 0, "b": 77}, "true", 1),
     ],
 )
-def test_table_of_gates(statuses, ci, status, monkeypatch, capsys):
+def test_table_of_gates(statuses, ci, status, jobs, monkeypatch, capfd):
     monkeypatch.setattr(gates, "stages", lambda root, jobs: stages(**statuses))
     monkeypatch.setenv("CI", ci)
-    assert gates.main([]) == status
-    table = capsys.readouterr().out
+    assert gates.main(["--jobs", jobs]) == status
+    said, _, table = capfd.readouterr().out.partition("-" * 44)
     words = {0: "passed", 1: "FAILED", 77: "SKIPPED"}
+    rows = [line.split("  ")[0] for line in table.splitlines()[1:-1]]
+    assert rows == list(statuses), "each in its place, those after a failure too"
     for name, value in statuses.items():
-        assert any(
-            line.startswith(name) and words[value] in line
-            for line in table.splitlines()
-        )
+        assert f"== {name}: {words[value]}" in said and f"{name} speaks" in said
+        assert re.search(rf"^{name} +{words[value]}", table, re.MULTILINE)
+
+
+WAIT = """
+for k in range(600):
+    if pathlib.Path('{other}').exists(): break
+    print('{name} waits', flush=True)
+    pathlib.Path('{name}').touch()
+    time.sleep(0.01)
+else:
+    sys.exit(1)
+pathlib.Path('{name}').touch()
+print('{name} is done')
+"""
+
+
+def test_tests_run_beside_the_other_gates_and_each_speaks_in_one_block(
+    monkeypatch, capfd, tmp_path
+):
+    pair = [
+        (name, python(WAIT.format(name=name, other=other)))
+        for name, other in [("site", "unit tests"), ("unit tests", "site")]
+    ]
+    after = ("browser", python("sys.exit(not pathlib.Path('site').exists())"))
+    planned = [pair[0], after, pair[1]]
+    monkeypatch.setattr(gates, "stages", lambda root, jobs: planned)
+    assert gates.main(["--root", str(tmp_path)]) == 0
+    blocks = re.split("^== ", capfd.readouterr().out, flags=re.MULTILINE)[1:]
+    said = {block.partition(":")[0]: block for block in blocks}
+    for name, other in [("site", "unit tests"), ("unit tests", "site")]:
+        assert f"{name} is done" in said[name] and f"{other} waits" not in said[name]
+
+
+def test_one_gate_alone_and_a_gate_that_is_none(monkeypatch, capfd):
+    monkeypatch.setattr(gates, "stages", lambda root, jobs: stages(a=0, b=1))
+    assert gates.main(["--only", "a"]) == 0
+    assert "b speaks" not in capfd.readouterr().out
+    with pytest.raises(SystemExit):
+        gates.main(["--only", "a", "c"])
+    assert "no such gate: c" in capfd.readouterr().err
 
 
 def test_every_gate_is_called():
@@ -140,13 +185,14 @@ def test_every_gate_is_called():
     assert names == [
         "style",
         "format",
-        "unit tests",
         "chapter lint",
-        "chapters re-executed",
         "strict build",
         "site",
         "site in a browser",
+        "chapters re-executed",
+        "unit tests",
     ]
+    assert set(gates.TESTS) < set(names)
 
 
 def test_chapters_are_all_compared(book):
