@@ -1,9 +1,10 @@
-# make book    build the site from the stored outputs into _build/html
-# make test    every gate; ends in a table of times
-# make run     execute the chapters whose code, library or pins changed (ALL=1: all)
-# make pdf     the whole book as one PDF, into _build/pdf (needs Chromium)
-# make bench   the benchmarks
-# make clean   remove what was built (.venv stays; remove it by hand)
+# make book      build the site from the stored outputs into _build/html
+# make test      every gate; ends in a table of times
+# make run       execute the chapters whose code, library or pins changed (ALL=1: all)
+# make portable  execute all under other kernels, threads and last digits; nothing differs
+# make pdf       the whole book as one PDF, into _build/pdf (needs Chromium)
+# make bench     the benchmarks
+# make clean     remove what was built (.venv stays; remove it by hand)
 #
 # Each makes .venv first and installs the pinned requirements, where that is not done.
 # PYTHON=... chooses the Python (3.11 or newer); JOBS=... the processes (2).
@@ -11,7 +12,7 @@
 JOBS ?= 2
 VENV = .venv/bin
 
-.PHONY: help book test run pdf bench clean environment
+.PHONY: help book test run portable pdf bench clean environment
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -28,6 +29,9 @@ test: environment
 
 run: environment
 	@$(VENV)/python tools/notebooks.py run --processes $(JOBS) $(if $(ALL),--all)
+
+portable: environment
+	@$(VENV)/python tools/portable.py --processes $(JOBS)
 
 pdf: environment
 	@$(VENV)/python tools/pdf.py
