@@ -24,7 +24,7 @@ def plant(book, name: str, changes: dict[str, str]) -> None:
 
 def test_comparison_fails_on_changed_formula_figure_number_and_output(book):
     formula = {"(np.tanh(x / sigma**2) - x)": "(np.tanh(x / sigma) - x)"}
-    number, output = {'"11.99': '"11.98'}, {'"0.880\\n"': '"0.881\\n"'}
+    number, output = {"'12.0'": "'12.1'"}, {'"0.880\\n"': '"0.881\\n"'}
     figure = {r"rf\"$\\sigma = {sigma}$\"": r"rf\"$\\sigma\\, {sigma}$\""}
     plant(book, "formula", formula)  # all three cells that show something
     plant(book, "outputs", {**number, **figure, **output})  # one fault in each
