@@ -128,16 +128,17 @@ def text_of(audit):
         f"({percent(settings['confidence'])} interval {percent(rate.low)} to "
         f"{percent(rate.high)}), flagged: {len(audit.flagged):,}",
         "",
-        f"{'statistic':14}{'p (joint)':>11}{'below':>9}{'generated':>14}"
-        f"{'held-out':>14}{'nearer':>9}",
     ]
+    rows = [("statistic", "p (joint)", "below", "generated", "held-out", "nearer")]
     for name, s in audit.statistics.items():
         ours = f"{s.generated_below[0]:,} / {s.generated_below[1]:,}"
         theirs = f"{s.holdout_below[0]:,} / {s.holdout_below[1]:,}"
-        lines.append(
-            f"{name:14}{s.p_value:>11.2g}{s.threshold:>9.3g}{ours:>14}{theirs:>14}"
-            f"{s.overall:>9.2f}"
-        )
+        numbers = f"{s.p_value:.2g}", f"{s.threshold:.3g}", ours, theirs
+        rows.append((name, *numbers, f"{s.overall:.2f}"))
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for name, *cells in rows:
+        padded = map(str.rjust, cells, widths[1:])
+        lines.append("   ".join([name.ljust(widths[0]), *padded]))
     for note in audit.notes:
         lines += ["", _fill(f"- {note}")]
     return "\n".join(lines)

@@ -11,7 +11,7 @@ import torch
 from scipy import stats
 
 import empirical_score as es
-from empirical_score import copy_statistics, copy_tests
+from empirical_score import auditing, copy_statistics, copy_tests
 
 RNG = np.random.default_rng
 FEW = {"permutations": 199}
@@ -173,7 +173,7 @@ def test_every_number_with_the_defaults():
     assert found.statistics != es.audit(*sets, seed=1).statistics
 
 
-def test_every_number_without_held_out_data():
+def test_every_number_without_held_out_data(monkeypatch):
     train, generated, _ = audit_oracle.example()
     found = es.audit(train, generated, **OTHER)
     first = audit_oracle.first_of_equal(train)
@@ -187,6 +187,9 @@ def test_every_number_without_held_out_data():
     assert_true(found, truth, settings | {"train": 166, "holdout_given": False})
     other = es.audit(train, generated, **OTHER | {"seed": 8})
     assert set(other.split) != set(found.split)
+    assert auditing.LARGEST_SPLIT == 10_000
+    monkeypatch.setattr(auditing, "LARGEST_SPLIT", 20)
+    assert len(es.audit(train, generated, **OTHER).split) == 20
 
 
 def test_every_number_in_features():

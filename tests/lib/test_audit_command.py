@@ -346,4 +346,19 @@ def test_a_wrong_command_line_is_status_two(arguments, message, capsys):
     with pytest.raises(SystemExit) as stop:
         cli.main(arguments)
     assert stop.value.code == 2
-    assert re.search(message, capsys.readouterr().err)
+    error = capsys.readouterr().err
+    assert re.search(message, error) and error.startswith("usage: empirical-score")
+
+
+def test_help_tells_options_defaults_formats_and_exit_status(capsys):
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["audit", "--help"])
+    assert stop.value.code == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    defaults = {k: p.default for k, p in inspect.signature(es.audit).parameters.items()}
+    for option in (*GIVEN, "--train", "--generated", "--holdout", "--out", "--force"):
+        assert re.search(rf"{option}\b", text), option
+    for name in ("neighbors", "level", "confidence", "permutations", "seed"):
+        assert re.search(rf"--{name} \S+ default {defaults[name]}\b", text), name
+    assert "default 0.1" in text and "default 1/3" in text and "default 256" in text
+    assert "0 no copying found, 1 copying found, 2 error, 3 undetermined" in text

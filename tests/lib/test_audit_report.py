@@ -535,7 +535,7 @@ def test_large_numbers_are_grouped(case):
         "generated": 9090,
         "shape": None,
     }
-    below = {"generated_below": (1024, 9090), "holdout_below": (3000, 7000)}
+    below = {"generated_below": (25_000, 50_000), "holdout_below": (3000, 70_000)}
     ratio = dataclasses.replace(case.audit.statistics["ratio"], **below)
     audit = dataclasses.replace(
         case.audit,
@@ -549,12 +549,15 @@ def test_large_numbers_are_grouped(case):
     for words in ("of 9,090,", "4,000", "held-out: 1,000 of 7,000"):
         assert words in facts
     row = page.find_all(class_="wide")[-1].tbody.tr.text
-    assert "1,024 of 9,090" in row and "3,000 of 7,000" in row
+    assert "25,000 of 50,000" in row and "3,000 of 70,000" in row
     assert settings_of(page)["train"] == "1,234,567"
     assert settings_of(page)["shape"] == "none"
     text = str(audit)
     assert "samples 9,090," in text and "training 1,234,567," in text
-    assert "1,024 / 9,090 3,000 / 7,000" in re.sub(" +", " ", text)
+    (row,) = [line for line in text.splitlines() if line.startswith("ratio ")]
+    cells = re.split(" {2,}", row)
+    assert cells[2:5] == ["0.4", "25,000 / 50,000", "3,000 / 70,000"]
+    assert max(map(len, text.splitlines())) <= 80
 
 
 # ---- The printed result and the record -------------------------------------------

@@ -3,6 +3,8 @@
 import gzip
 import hashlib
 import io
+import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -95,8 +97,16 @@ def test_nothing_is_downloaded_without_being_asked(server, mnist, cache):
     assert not datasets.available("mnist")
     with pytest.raises(FileNotFoundError) as error:
         datasets.mnist()
-    for part in (str(cache / "mnist"), "EMPIRICAL_SCORE_DATA", "download=True"):
-        assert part in str(error.value)
+    assert str(error.value) == (
+        f"mnist (train) is not on this machine: looked in {cache / 'mnist'}. Either "
+        "let the environment variable EMPIRICAL_SCORE_DATA, which is not set, name a "
+        "folder with mnist/train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz, "
+        "or allow the download: datasets.mnist('train', download=True)"
+    )
+    for split, wanted in (("train", "data_batch_*.bin"), ("test", "test_batch.bin")):
+        with pytest.raises(FileNotFoundError) as error:
+            datasets.cifar10(split)
+        assert f"with cifar-10-batches-bin/{wanted}, or allow" in str(error.value)
     assert not cache.exists() and not server.requests
 
 
@@ -156,7 +166,19 @@ def test_a_file_that_is_there_is_not_touched(server, mnist, cache):
 def test_the_second_home_serves_when_the_first_fails(server, cache, monkeypatch):
     homes = server.url + "gone/", server.url
     monkeypatch.setitem(downloads.SETS, "mnist", mnist_from(*homes))
-    assert datasets.mnist(download=True)[0].shape == (7, 784)
+    images, _ = datasets.mnist(download=True)
+    np.testing.assert_array_equal(np.rint((images + 1) * 127.5), IMAGES.reshape(7, 784))
+    asked = [f"/{home}{name}" for name in SERVED for home in ("gone/", "")]
+    assert list(server.requests) == asked and set(server.requests.values()) == {1}
+
+
+def test_a_failure_everywhere_is_told_of_every_home(server, cache, monkeypatch):
+    homes = server.url + "one/", server.url + "two/"
+    monkeypatch.setitem(downloads.SETS, "mnist", mnist_from(*homes))
+    with pytest.raises(
+        OSError, match=f"{homes[0]}train-images.*404.*; {homes[1]}train"
+    ):
+        datasets.mnist(download=True)
 
 
 TWO = """
@@ -272,29 +294,68 @@ def test_a_cifar_folder_that_is_there_is_not_touched(serve_cifar, server, cache)
     assert not server.requests
 
 
-def test_who_is_first_to_finish_a_folder_keeps_it(tmp_path):
-    """Even where the second saw no folder yet when it looked."""
-    looks = [False, True]
+def test_who_is_first_to_finish_a_folder_keeps_it(serve_cifar, cache, monkeypatch):
+    """Another process takes the place after this one looked, and before it renames."""
+    serve_cifar(MEMBERS)
 
-    class Place(type(tmp_path)):
-        def exists(self):
-            return looks.pop(0)
+    def too_late(source, target):
+        shutil.copytree(source, target)
+        (target / "first").touch()
+        raise OSError(39, "Directory not empty")
 
-    for name in ("first", "second"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / name).touch()
-    downloads._take_place(tmp_path / "first", tmp_path / "place")
-    downloads._take_place(tmp_path / "second", Place(tmp_path / "place"))
-    assert looks == []
-    assert [path.name for path in (tmp_path / "place").iterdir()] == ["first"]
+    monkeypatch.setattr(downloads.os, "rename", too_late)
+    assert datasets.cifar10(download=True)[0].shape == (5, 3072)
+    assert files_under(cache) == sorted([FOLDER.strip("/"), *BATCHES, "first"])
+
+
+def test_a_folder_that_cannot_be_renamed_is_told(serve_cifar, cache, monkeypatch):
+    serve_cifar(MEMBERS)
+
+    def refuse(source, target):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(downloads.os, "rename", refuse)
+    with pytest.raises(PermissionError):
+        datasets.cifar10(download=True)
+    assert files_under(cache) == []
+
+
+def test_the_cache_is_the_users(monkeypatch, tmp_path):
+    if sys.platform != "linux":
+        pytest.skip("other systems have other places")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert downloads.cache_folder() == tmp_path / "empirical-score"
+
+
+def test_compressed_files_come_first_and_both_splits_are_told_apart(cache):
+    folder = cache / "mnist"
+    folder.mkdir(parents=True)
+    for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        assert not datasets.available("mnist", "test")
+        (folder / name).touch()
+    names = [path.name for path in downloads.find("mnist", "test")]
+    assert names == ["t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"]
+    (folder / "t10k-labels-idx1-ubyte.gz").touch()
+    assert downloads.find("mnist", "test")[1].name == "t10k-labels-idx1-ubyte.gz"
+    assert downloads.find("mnist", "train") is None
+    assert datasets.available("mnist", "test") and not datasets.available("mnist")
 
 
 def test_the_folder_of_the_variable_comes_first(cache, tmp_path, monkeypatch, mnist):
     monkeypatch.setenv("EMPIRICAL_SCORE_DATA", str(tmp_path / "mine"))
-    with pytest.raises(FileNotFoundError, match="mine") as error:
+    with pytest.raises(FileNotFoundError) as error:
         datasets.mnist("test")
-    assert str(tmp_path / "mine" / "mnist") in str(error.value)
-    assert str(cache / "mnist") in str(error.value)
+    places = f"{tmp_path / 'mine' / 'mnist'} and in {cache / 'mnist'}"
+    assert f"mnist (test) is not on this machine: looked in {places}." in str(
+        error.value
+    )
+    assert f"which is now '{tmp_path / 'mine'}', name a folder" in str(error.value)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for given in ("mine", "~/mine"):
+        monkeypatch.setenv("EMPIRICAL_SCORE_DATA", given)
+        with pytest.raises(FileNotFoundError, match=re.escape(places)):
+            datasets.mnist("test")
     for place, order in ((cache, 1), (tmp_path / "mine", -1)):
         (place / FOLDER).mkdir(parents=True)
         (place / FOLDER / "data_batch_2.bin").write_bytes(CIFAR[3073:])
