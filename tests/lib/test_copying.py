@@ -191,6 +191,21 @@ def test_bounds_of_a_gaussian_law_agree_with_those_of_its_variances():
         assert abs(one.value - other.value) < 4 * one.standard_error < 0.05
 
 
+def test_few_draws_by_hand():
+    """Means over the draws, with the standard errors of independent numbers."""
+    law, sigma, n = Gaussian([1.0, 0.0], [2.0, 0.5]), 0.7, 5
+    found = leakage_bounds(law, sigma, n, np.random.default_rng(5), draws=4)
+    rng = np.random.default_rng(5)
+    y = law.sample(4, rng)
+    x = y + sigma * rng.standard_normal((4, 2))
+    total = multivariate_normal([1.0, 0.0], np.diag([2.49, 0.99]))
+    gap = norm.logpdf(x, y, sigma).sum(axis=1) - total.logpdf(x) - np.log(n)
+    for bound, values in zip(found, (gap, np.log1p(np.exp(gap))), strict=True):
+        assert bound.value == pytest.approx(max(0, np.mean(values)), rel=1e-12)
+        error = np.std(values, ddof=1) / 2
+        assert bound.standard_error == pytest.approx(error, rel=1e-12)
+
+
 def test_information_density_is_a_log_ratio_of_densities():
     rng = np.random.default_rng(4)
     means = np.array([[0.0, 1.0], [2.0, -1.0]])
@@ -229,6 +244,10 @@ def test_score_error_constant_is_minus_the_slope_of_the_chi_squared_constant():
         exact = float(slope.subs(noise, level**2))
         found = score_error_constant([float(v) for v in variances], level)
         assert found == pytest.approx(exact, rel=1e-7)
+
+
+def test_score_error_constant_beyond_the_largest_number_is_infinite():
+    assert score_error_constant([1.0] * 400, 1e-3) == np.inf
 
 
 def test_score_error_constant_is_the_variance_of_one_kernels_score():

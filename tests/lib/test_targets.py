@@ -80,6 +80,14 @@ def test_aims_by_hand(options, around):
     tensor = target.aim(torch.tensor(x), torch.tensor(sigma), torch.tensor(index))
     assert isinstance(tensor, torch.Tensor)
     close(tensor, wanted)
+    close(target.aim(x, sigma, index.tolist()), wanted)
+    single = target.aim(x.astype(np.float32), sigma, index)
+    assert single.dtype == np.float32
+    close(single, wanted, 2e-4)
+    for kind in (np.float64, np.float32):  # one after the other, out of one target
+        tensor = torch.tensor(x.astype(kind))
+        assert target.aim(tensor, 0.5, index).dtype == tensor.dtype
+        assert target.denoise(tensor, 0.5).dtype == tensor.dtype
 
 
 def test_what_is_learned_is_the_posterior_mean_of_the_aims():

@@ -153,6 +153,7 @@ def test_face_of_a_score():
         alone = law.denoise(x[row : row + 1], sigma[row])
         np.testing.assert_allclose(together[row : row + 1], alone, atol=1e-12)
     np.testing.assert_allclose(law(x, 0.3), (law.denoise(x, 0.3) - x) / 0.09, atol=1e-9)
+    assert law.solve(0.3) is law.solve(0.3) is not law.solve(0.2)
     inside = law.solve(0.3).denoise(x[:, 0])
     np.testing.assert_allclose(law.denoise(x, 0.3)[:, 0], inside, atol=1e-12)
     given = law(torch.tensor(x), 0.3)
