@@ -1,7 +1,8 @@
 """What the book needs from Sphinx beyond its extensions.
 
 - MathJax is copied into the site, so that no other host is asked for it.
-- The repository's address follows the environment, so that forks link to themselves.
+- The repository's address follows the environment, so that forks link to themselves
+  and no address is made up.
 - An image without alternative text is a warning, and a warning fails the build.
 - No line begins with the full stop of a formula.
 - Long proofs fold; identifiers that extensions write twice are dropped.
@@ -37,10 +38,12 @@ def repository_url() -> str | None:
 
 
 def set_repository(app: Sphinx, config: Config) -> None:
-    """Let the environment's repository replace the one of _config.yml."""
-    url = repository_url()
-    if url:
-        config.html_theme_options["repository_url"] = url
+    """Let the pages' buttons lead to the repository; without one there are none."""
+    options = config.html_theme_options
+    options["repository_url"] = url = repository_url() or ""
+    options["use_repository_button"] = options["use_issues_button"] = bool(url)
+    if not url:
+        options["launch_buttons"] = {}
 
 
 def copy_mathjax(app: Sphinx) -> None:

@@ -5,6 +5,7 @@ neighbors. The notebook that a reader downloads from a page, and the one that Co
 opens, have none of that, so these copies (and only these) begin with one more cell. It
 fetches the book as it was when the page was built, installs the library with what the
 chapters import, and goes to the chapter's own folder. Inside the book it does nothing.
+A site that does not know its repository has no such cell, nor a button for Colab.
 
 The copies lie under `_sources` in the built site, where the download button points.
 Colab opens notebooks of a repository, not of a site: publishing puts the same copies on
@@ -81,12 +82,12 @@ def alone(
 
 def write_notebooks(app: Sphinx, error: Exception | None) -> None:
     """Replace the notebooks under `_sources` by copies that run alone."""
-    if error or app.builder.name != "html":
+    options = app.config.html_theme_options
+    if error or app.builder.name != "html" or not options["repository_url"]:
         return
     sys.path.insert(0, str(Path(app.srcdir) / "tools"))
     import chapters
 
-    options = app.config.html_theme_options
     address = archive(options["repository_url"], options["repository_branch"])
     for page in sorted(app.env.found_docs):
         source = Path(app.env.doc2path(page))

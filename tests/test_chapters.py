@@ -53,6 +53,7 @@ FAULTS = {
     "wide": ("cell-size", "root = 1.0", "root = 1.0  # " + "x" * 80, "at most 88"),
     "tag": ("tags", "[hide-input]", "[hide-input, nbval-skip]", "nbval-skip"),
     "reason": ("tags", "[hide-input]", "[hide-input, nbval-ignore-output]", "reason"),
+    "measure": ("tags", "[hide-input]", "[hide-input, measurement]", "no decimal"),
     "off": ("tags", "root = 1.0", "# NBVAL_SKIP\nroot = 1.0", "switches nbval off"),
     "metadata": ("tags", ":tags: [hide-input]", ":tags: [hide-input]\n:x: 1", "'x'"),
     "alt": ("figure", "    alt: >-\n", "    title: >-\n", "image.alt"),

@@ -40,26 +40,30 @@ def test_archive_is_the_book_as_it_was_built(monkeypatch):
     assert launch.archive(url, "main") == f"{url}archive/abc.zip"
 
 
-def test_site_offers_notebooks_that_fetch_the_book(built):
+def test_site_of_an_unknown_repository_makes_up_no_address(built):
     copy = built / "_build" / "html" / "_sources" / f"{CHAPTER}.ipynb"
-    first, *rest = code_cells(copy)
-    assert rest == code_cells((built / CHAPTER).with_suffix(".ipynb"))
-    assert f"CHAPTER = '{CHAPTER}.ipynb'" in first and "archive/main.zip" in first
+    assert code_cells(copy) == code_cells((built / CHAPTER).with_suffix(".ipynb"))
     page = (built / "_build" / "html" / f"{CHAPTER}.html").read_text()
     assert f'href="../../_sources/{CHAPTER}.ipynb"' in page
+    for absent in ("github.com", "mybinder.org", "colab.research.google.com"):
+        assert absent not in page
 
 
 def test_buttons_lead_to_the_fork_that_builds_the_site(book):
     result = build(book, **FORK, GITHUB_SHA="abc123")
     assert result.returncode == 0, result.stdout + result.stderr
     page = (book / "_build" / "html" / f"{CHAPTER}.html").read_text()
+    assert f'href="../../_sources/{CHAPTER}.ipynb"' in page
     colab = "https://colab.research.google.com/github/Some/fork/blob/colab/"
     assert f'href="{colab}{CHAPTER}.ipynb"' in page
     binder = "https://mybinder.org/v2/gh/Some/fork/main?urlpath=lab/tree/"
     assert f'href="{binder}{CHAPTER}.ipynb"' in page
     assert 'href="https://github.com/Some/fork"' in page
     copy = book / "_build" / "html" / "_sources" / f"{CHAPTER}.ipynb"
-    assert "github.com/Some/fork/archive/abc123.zip" in code_cells(copy)[0]
+    first, *rest = code_cells(copy)
+    assert rest == code_cells((book / CHAPTER).with_suffix(".ipynb"))
+    assert f"CHAPTER = '{CHAPTER}.ipynb'" in first
+    assert "github.com/Some/fork/archive/abc123.zip" in first
 
 
 @pytest.fixture

@@ -145,26 +145,63 @@ BROWSED = {
     ),
     "around.html": (
         "</article><nav style='color: #ccc; background: #fff'>pale</nav><article>",
-        "dark: axe: color-contrast",
+        "dark): axe: color-contrast",
     ),
     "pale.html": ("<p style='color: #ccc; background: #fff'>pale</p>", "low contrast"),
+    "hidden.html": (
+        "<details><summary>S</summary><p style='color: #eee'>pale</p></details>",
+        "(phone, dark): low contrast",
+    ),
+    "token.html": (
+        "<div class='highlight'><pre><span class='a'>a</span>"
+        "<span class='a' style='color: #eee'>pale</span></pre></div>",
+        "low contrast: span.a",
+    ),
+}
+# Faults in one view alone: where, and what is said of it.
+PHONE, DARK = "@media (max-width: 400px)", "@media (prefers-color-scheme: dark)"
+ONE_VIEW = {
+    "narrow.html": ("<p style='width: 600px'>wide</p>", "phone", "wider than"),
+    "cut.html": (
+        f"<style>{PHONE} {{ div {{ overflow: hidden; width: 9em }} }}</style>"
+        "<div><pre style='width: 20em'>let no one see the end</pre></div>",
+        "phone",
+        "clipped",
+    ),
+    "night.html": (
+        f"<style>{PHONE} {{ {DARK} {{ p {{ color: #ccc }} }} }}</style><p>pale</p>",
+        "phone, dark",
+        "low contrast",
+    ),
+    "frame.html": (
+        f"</article><style>{DARK} {{ nav {{ color: #ccc }} }} "
+        f"{PHONE} {{ nav {{ color: #000 }} }}</style><nav>pale</nav><article>",
+        "desktop, dark",
+        "axe: color-contrast",
+    ),
 }
 
 
 @needs_browser
 def test_browse_site_fails_on_each_planted_fault(site, capsys):
-    for name, (body, _) in BROWSED.items():
+    for name, (body, *_) in {**BROWSED, **ONE_VIEW}.items():
         (site / name).write_text(TINY.format(body))
     broken = (site / PAGE).read_text().replace("../../", "./")
     (site / "error.html").write_text(broken.replace(r"\(x\)", r"\(\nonsense x\)", 1))
-    assert browse_site.main([str(site), PAGE, *BROWSED, "error.html"]) == 1
+    pages = [PAGE, *BROWSED, *ONE_VIEW, "error.html"]
+    assert browse_site.main([str(site), *pages]) == 1
     lines = capsys.readouterr().out.splitlines()
     for name, (_, message) in BROWSED.items():
         assert any(li.startswith(name) and message in li for li in lines), (name, lines)
+    for name, (_, view, message) in ONE_VIEW.items():
+        told = [li for li in lines if li.startswith(name) and message in li]
+        assert len(told) == 1 and told[0].startswith(f"{name} ({view}): "), told
     around = [li for li in lines if li.startswith("around") and "color-contrast" in li]
     assert len(around) == 4, "at both widths and in both color schemes"
     assert any("error.html" in li and "error in a formula" in li for li in lines), lines
     assert not [li for li in lines if li.startswith(PAGE)], "the real page is clean"
+    slowest = lines[lines.index("Slowest pages:") + 1 : -1]
+    assert len(slowest) == 10 and sum(PAGE in line for line in slowest) == 1
 
 
 @pytest.mark.parametrize(("ci", "status"), [("", 77), ("true", 1)])

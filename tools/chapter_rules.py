@@ -18,6 +18,7 @@ import nbformat
 
 import chapters
 import code_rules
+import comparison
 
 MAX_LINES, MAX_COLUMNS, MAX_PNG_BYTES, MIN_ALT = 30, 88, 100_000, 40
 TAGS = {
@@ -27,6 +28,7 @@ TAGS = {
     "remove-output",
     "raises-exception",
     "nbval-ignore-output",
+    comparison.MEASUREMENT,
 }
 HIDDEN = {"hide-input", "hide-cell", "remove-cell"}
 CELL_METADATA = {"tags", "mystnb"}
@@ -197,6 +199,12 @@ def tag_whitelist(chapter: Chapter) -> Found:
             yield number, "nbval-ignore-output needs a comment `# nbval: <reason>`"
         if re.search(r"#\s*(NBVAL|PYTEST_VALIDATE)_", cell.source):
             yield number, "comment switches nbval off: use a tag with its reason"
+        if comparison.MEASUREMENT in tags(cell) and not any(
+            part.kind in comparison.DECIMALS
+            and comparison.DECIMALS[part.kind].search(part.content)
+            for part in comparison.parts(cell.outputs)
+        ):
+            yield number, "tagged measurement, but gives no decimal number"
 
 
 def figure_cells(chapter: Chapter) -> Found:

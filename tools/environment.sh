@@ -1,6 +1,7 @@
 #!/bin/sh
 # Make .venv and install the pinned requirements into it, unless that is done already.
-# Needs Python 3.11 or newer with its venv module; PYTHON=... chooses one.
+# Needs a Python for which the pinned versions exist, with its venv module; PYTHON=...
+# chooses one. What is missing is said in one line.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -9,41 +10,79 @@ fail() {
     exit 1
 }
 
-check='import sys; sys.exit(sys.version_info < (3, 11))'
-found=""
-for name in ${PYTHON:-python3.11 python3.12 python3.13 python3.14 python3 python}; do
-    "$name" -c '' 2>/dev/null || continue
-    found="$name"
-    "$name" -c "$check" && break
-    found="too old: $("$name" -c 'import sys; print(sys.executable, sys.version.split()[0])')"
-done
-case "$found" in
-    "") fail "No Python found. Install Python 3.11 or newer, or say where it is:
-    make PYTHON=/path/to/python3.11 ..." ;;
-    "too old:"*) fail "Python 3.11 or newer is needed; found one that is $found
-Install a newer one, or say where it is: make PYTHON=/path/to/python3.11 ..." ;;
-esac
-python="$found"
+# What a Python lacks for this book, if anything. Even Python 2 understands the question.
+lacks='
+import sys
+name = "Python %d.%d (%s)" % (sys.version_info[:2] + (sys.executable,))
+if not (3, 11) <= sys.version_info[:2] <= (3, 14):
+    print(name + " found: the pinned versions are for Python 3.11 to 3.14")
+else:
+    try:
+        import ensurepip, venv
+    except ImportError:
+        package = "python%d.%d-venv" % sys.version_info[:2]
+        print(name + " has no venv module (Debian, Ubuntu: apt install " + package + ")")
+'
+choose_python() {
+    problem=""
+    for python in "$@"; do
+        lacking=$("$python" -c "$lacks" 2>/dev/null) || continue
+        [ -n "$lacking" ] || return 0
+        problem=${problem:-$lacking}
+    done
+    none="No Python${PYTHON:+ at $PYTHON} (Debian, Ubuntu: apt install python3-venv)"
+    fail "${problem:-$none}; or name another: make PYTHON=/path/to/python3.11 ..."
+}
 
-# The stamp holds what was installed: pins, package metadata, and the Python they are for.
-wanted=$(cat requirements.txt tools/requirements.txt constraints.txt pyproject.toml | cksum)
+# The stamp holds the sum of what was installed, then .venv's Python and folder (which
+# the programs in it name). It is empty from before anything is installed until all is.
 stamp=.venv/installed
-if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$wanted" ] && .venv/bin/python -c ''; then
-    exit 0
+state='import pip, sys; print("%d.%d" % sys.version_info[:2], sys.prefix)'
+asked() { "$PYTHON" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null; }
+is_whole() {
+    now=$(.venv/bin/python -c "$state" 2>/dev/null) &&
+        { [ -z "${PYTHON:-}" ] || [ "$(asked)" = "${now%% *}" ]; } &&
+        { [ ! -f "$stamp" ] || [ "$(tail -n 1 "$stamp")" = "$now" ]; }
+}
+
+wanted=$(cat requirements.txt tools/requirements.txt constraints.txt pyproject.toml | cksum)
+if is_whole; then
+    [ "$(head -n 1 "$stamp" 2>/dev/null)" != "$wanted" ] || exit 0
+else
+    if [ -n "${PYTHON:-}" ]; then
+        choose_python "$PYTHON"
+    else
+        choose_python python3.11 python3.12 python3.13 python3.14 python3 python
+    fi
+    [ ! -e .venv ] || echo "The .venv here is unfinished, or not for this Python or place."
+    echo "Making .venv with $("$python" --version)"
+    { rm -rf .venv && mkdir .venv; } 2>/dev/null || fail "No permission to write in $PWD"
+    : >"$stamp"
+    "$python" -m venv .venv
+    now=$(.venv/bin/python -c "$state")
 fi
 
-if ! .venv/bin/python -c "$check" 2>/dev/null; then
-    "$python" -c 'import venv, ensurepip' 2>/dev/null || fail \
-        "$python has no venv module. On Debian or Ubuntu: apt install python3-venv"
-    echo "Making .venv with $("$python" --version)"
-    rm -rf .venv
-    "$python" -m venv .venv
-fi
 echo "Installing the pinned requirements into .venv (one or two minutes the first time)"
 log=.venv/install.log
-if ! .venv/bin/python -m pip install --disable-pip-version-check \
-    -r requirements.txt -r tools/requirements.txt >"$log" 2>&1; then
-    tail -n 20 "$log" >&2
-    fail "Installing the requirements failed; the whole record is in $log"
+was=$(cat "$stamp" 2>/dev/null) || was=""
+: >"$stamp"
+: >"$log"
+install() {
+    .venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: \
+        "$@" >>"$log" 2>&1
+}
+# Of PyPI's torch for Linux, the gigabytes of CUDA are of no use here.
+torch=$(grep '^torch==' requirements.txt)
+cpu="--no-deps --retries 0 --timeout 10 --index-url https://download.pytorch.org/whl/cpu"
+# shellcheck disable=SC2086 # these are several options
+if [ "$(uname)" = Linux ] && ! install $cpu "$torch"; then
+    echo "torch comes from PyPI, with CUDA (3 GB): download.pytorch.org is out of reach"
 fi
-printf '%s' "$wanted" >"$stamp"
+if ! install -r requirements.txt -r tools/requirements.txt; then
+    # What stopped before it changed anything may go on where it was.
+    grep -q '^Installing collected' "$log" || printf '%s' "$was" >"$stamp"
+    why=$(grep '^ERROR: ' "$log" | grep -m 1 -v 'from versions') || why="see below"
+    ! grep -q 'Retrying (Retry(total=0' "$log" || why="the package index is out of reach"
+    fail "Installing failed: ${why#ERROR: } (all that pip said: $log)"
+fi
+printf '%s\n%s' "$wanted" "$now" >"$stamp"

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import numerics
+
 ROOT = Path(__file__).resolve().parent.parent
 CELL_TIMEOUT = 120  # seconds; a chapter should stay under 45 in all
 
@@ -17,8 +19,8 @@ CELL_TIMEOUT = 120  # seconds; a chapter should stay under 45 in all
 def environment(root: Path = ROOT) -> dict[str, str]:
     """Variables for a kernel: our library on the path, one thread for linear algebra.
 
-    One thread makes results repeatable from machine to machine (sums in BLAS depend on
-    the number of threads) and lets two kernels share two cores without fighting.
+    One thread lets two kernels share two cores without fighting. What a chapter shows
+    depends neither on this nor on the processor: see `numerics.py`.
     """
     data = os.environ.get("EMPIRICAL_SCORE_DATA")
     paths = [str(root / "lib"), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
@@ -28,8 +30,5 @@ def environment(root: Path = ROOT) -> dict[str, str]:
         # A kernel works in its chapter's folder, so a relative folder would be lost.
         **({"EMPIRICAL_SCORE_DATA": str(Path(data).resolve())} if data else {}),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",
-        **{
-            f"{name}_NUM_THREADS": "1"
-            for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM")
-        },
+        **numerics.threads(1),
     }

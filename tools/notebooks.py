@@ -9,13 +9,14 @@
 A chapter is written in `NAME.md`; its executed notebook `NAME.ipynb` stands beside it
 and is never edited. Writing it twice gives the same bytes: cells are numbered by
 position and nothing in it depends on the time, the machine or the process. After a
-change of prose alone, the outputs stay and nothing is executed.
+change of prose alone, the outputs stay and nothing is executed. Outputs that changed
+are stored only if the chapter gives them under a few other numeric set-ups too: see
+`tools/portable.py`.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -25,13 +26,15 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
-from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import chapter_rules
 import chapters
+import execution
 import kernel
+import numerics
+import portable
 
 KEY = "empirical_score"  # where a notebook's metadata keep the digest of its inputs
 CODE_CELL = re.compile(
@@ -50,17 +53,6 @@ def stored(path: Path) -> nbformat.NotebookNode | None:
         return None
 
 
-def normalized(output: nbformat.NotebookNode) -> nbformat.NotebookNode:
-    """An output without what differs between machines: paths inside a traceback."""
-    output.pop("transient", None)
-    if output.output_type == "error":
-        output.traceback = [f"{output.ename}: {output.evalue}"]
-    for mime, value in output.get("data", {}).items():
-        if mime.startswith("image/") and isinstance(value, str):
-            output.data[mime] = value.strip()
-    return output
-
-
 def keep_outputs(book: nbformat.NotebookNode, old: nbformat.NotebookNode) -> None:
     """Give a chapter's code cells the outputs that are stored for them."""
     for cell, before in zip(
@@ -70,25 +62,20 @@ def keep_outputs(book: nbformat.NotebookNode, old: nbformat.NotebookNode) -> Non
         cell.execution_count = before.execution_count
 
 
-def execute(book: nbformat.NotebookNode, folder: Path, root: Path) -> None:
-    """Run every cell of a chapter in a fresh kernel, in its own folder."""
-    client = NotebookClient(
-        book,
-        timeout=kernel.CELL_TIMEOUT,
-        kernel_name="python3",
-        record_timing=False,
-        coalesce_streams=True,
-        resources={"metadata": {"path": str(folder)}},
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],
-    )
-    client.execute(env={**os.environ, **kernel.environment(root)})
-    for number, cell in enumerate(chapters.code_cells(book), start=1):
-        cell.execution_count = number
-        cell.metadata.pop("execution", None)
-        cell.outputs = [normalized(output) for output in cell.outputs]
-        for output in cell.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = number
+def outputs(book: nbformat.NotebookNode) -> list[list]:
+    """What every code cell of a notebook gave."""
+    return [cell.outputs for cell in chapters.code_cells(book)]
+
+
+def refuse_fragile(book: nbformat.NotebookNode, path: Path, root: Path) -> None:
+    """Raise an error if a chapter gives something else under other numeric set-ups."""
+    found = [
+        f"{setup.name}: {line}"
+        for setup in numerics.before_storing()
+        for line in portable.disagreements(book, path, root, setup)
+    ]
+    if found:
+        raise ValueError("\n".join(["other outputs on other machines:", *found]))
 
 
 def write(path: Path, root: Path, force: bool) -> str:
@@ -106,7 +93,9 @@ def write(path: Path, root: Path, force: bool) -> str:
     if known and not force:
         keep_outputs(book, old)
     else:
-        execute(book, path.parent, root)
+        execution.execute(book, path.parent, root)
+        if old is None or outputs(book) != outputs(old):
+            refuse_fragile(book, path, root)
     book.metadata = nbformat.from_dict({**metadata, KEY: {"inputs": digest}})
     text = chapters.dumps(book)
     if target.exists() and target.read_text(encoding="utf-8") == text:

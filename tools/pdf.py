@@ -110,7 +110,7 @@ def print_page(source: Path, output: Path, executable: str, root: Path) -> list[
         found: list[str] = []
         page.on("pageerror", lambda error: found.append(f"exception: {error}"))
         page.goto(source.as_uri())
-        math = page.evaluate(browse_site.TYPESET)
+        math = browse_site.check(page, "typeset")
         if math["left"] or math["errors"]:
             found.append(f"formulas: {math['left']} not set, errors {math['errors']}")
         front = [settings["title"], settings["author"], table_of_contents(root)]

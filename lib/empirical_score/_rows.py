@@ -58,6 +58,7 @@ def fixed_rows(data, level, rng, batch, target, noise, noise_weights):
             f"noise_weights must have shape ({count},), one for each row of noise, "
             f"got {tuple(weights.shape)}"
         )
+    as_points(weights[:, None], "noise_weights")  # refuses NaN
     index = _every(data).repeat_interleave(count)
     y, sigma = data[index], level(n * count)
     x = y + sigma[:, None] * z

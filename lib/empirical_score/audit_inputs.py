@@ -84,7 +84,8 @@ def as_shape(shape, found, flips, features):
     if shape is None:
         shape = found if len(found) in (2, 3) else None
     else:
-        shape, dimension = tuple(as_count(size, "shape") for size in shape), prod(found)
+        shape = tuple(as_count(size, "shape") for size in np.atleast_1d(shape))
+        dimension = prod(found)
         if prod(shape) != dimension or len(shape) not in (2, 3):
             raise ValueError(
                 "shape must be two or three sizes, rows, columns and channels, whose "

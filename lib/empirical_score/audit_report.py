@@ -233,10 +233,10 @@ def _statistics(audit):
 
 
 def _range(train):
-    """Return the values to show as black and as white."""
+    """Return what to show as black and as white: a usual scale, if the data fill it."""
     low, high = float(np.min(train)), float(np.max(train))
     for black, white in ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0)):
-        if black <= low and high <= white and high > black + (white - black) / 4:
+        if black <= low and high <= white and high - low > (white - black) / 4:
             return black, white
     return low, high
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ._arrays import as_count
 from .copy_statistics import Measures
 from .copy_tests import Interval, Tail
 
@@ -98,6 +99,7 @@ class Audit:
 
     def suspects(self, count=24):
         """Return the row numbers of the ``count`` samples most like copies."""
+        count = as_count(count, "count", 0)
         return np.lexsort((self.generated.distance, self.generated.ratio))[:count]
 
     def to_dict(self):

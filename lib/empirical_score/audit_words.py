@@ -37,8 +37,8 @@ def verdict_of(result):
             f"Undetermined. {_count(exact, 'sample is', 'samples are')} equal to a "
             f"training point, number for number, but so few of {m:,} are not "
             f"significant at level {level:g} against {overlap[1]:,} held-out points, "
-            f"of which {overlap[0]:,} are. If equal points cannot be chance in your "
-            "data, these are copies."
+            f"of which {overlap[0]:,} {_are(overlap[0])}. If equal points cannot be "
+            "chance in your data, these are copies."
         )
     if overlap[0] > 0.01 * overlap[1]:
         return "undetermined", (
@@ -81,7 +81,8 @@ def notes_of(result):
     equal, total = result["exact_holdout"]
     if equal and settings["holdout_given"]:
         notes.append(
-            f"{equal:,} of {total:,} held-out points are equal to a training point. "
+            f"{equal:,} of {total:,} held-out points {_are(equal)} equal to a training "
+            "point. "
             "Unless that is chance, take them out: they hide copying."
         )
     ours, theirs = result["generated"], result["holdout"]
@@ -170,12 +171,11 @@ def _found(result):
             f"{percent(rate.high)}). "
         )
     if exact:
-        verb = "is" if exact == 1 else "are"
-        words += f"{exact:,} of {m:,} {verb} equal to a training point. "
+        words += f"{exact:,} of {m:,} {_are(exact)} equal to a training point. "
     flags = len(result["flagged"])
     rate = percent(settings["false_discoveries"])
     if flags:
-        words += f"{flags:,} are flagged at a false discovery rate of {rate}."
+        words += f"{flags:,} {_are(flags)} flagged at a false discovery rate of {rate}."
     else:
         words += f"No single one can be flagged at a false discovery rate of {rate}."
     return words
@@ -202,6 +202,10 @@ def _distance_factor(result):
     ours = np.median(result["generated"].distance)
     theirs = np.median(result["holdout"].distance)
     return float(ours / theirs) if theirs > 0 else 1.0
+
+
+def _are(number):
+    return "is" if number == 1 else "are"
 
 
 def _fill(text):

@@ -119,6 +119,12 @@ def audit(
             f"{neighbors}, got {reference.shape[0]} in {train.shape[0]} rows"
             + ("" if split is None else ", a fifth of them split off as held-out data")
         )
+    if holdout.shape[0] == 0:
+        raise ValueError(
+            "train must hold at least 5 distinct points to split a fifth off as "
+            f"held-out data, got {first.shape[0]} in {train.shape[0]} rows; or give "
+            "holdout"
+        )
     if holdout.shape == generated.shape and np.array_equal(holdout, generated):
         raise ValueError("generated and holdout are the same data")
     data = train if reference.shape[0] == train.shape[0] else train[reference]

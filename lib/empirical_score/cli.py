@@ -8,6 +8,7 @@ Exit status: 0 no copying found, 1 copying found, 2 error, 3 undetermined.
 
 import argparse
 import sys
+import traceback
 
 from . import auditing
 from .audit_files import Output, read
@@ -38,8 +39,12 @@ def main(arguments=None):
         return _audit(options)
     except (OSError, ValueError, TypeError, ImportError, MemoryError) as error:
         message = str(error) or type(error).__name__
-        print(f"empirical-score: {message}", file=sys.stderr)
-        return ERROR
+    except Exception as error:  # not foreseen, but status 1 would mean copying
+        traceback.print_exc()
+        files = " ".join(path for name in SETS for path in getattr(options, name) or ())
+        message = f"the audit of {files} failed: {type(error).__name__}: {error}"
+    print(f"empirical-score: {message}", file=sys.stderr)
+    return ERROR
 
 
 def _audit(options):
@@ -49,7 +54,9 @@ def _audit(options):
         sets = {name: paths for name, paths in sets.items() if paths}
         arrays = {name: _named(name, paths) for name, paths in sets.items()}
         shape = options.shape or None
-        features = options.features and tuple(read([path]) for path in options.features)
+        features = options.features and tuple(
+            _named("features", [path]) for path in options.features
+        )
         with _progress(options.quiet) as progress:
             found = auditing.audit(
                 **arrays,
@@ -94,7 +101,7 @@ SETS = ("train", "generated", "holdout")
 def _named(name, paths):
     try:
         return read(paths)
-    except ValueError as error:
+    except (ValueError, MemoryError) as error:
         raise ValueError(f"--{name}: {error}") from error
 
 
@@ -136,6 +143,12 @@ def _shape(text):
             f"expected ROWSxCOLUMNS, ROWSxCOLUMNSxCHANNELS or none, got {text!r}"
         )
     return sizes
+
+
+def _count(text):
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}")
+    return int(text)
 
 
 def _parser():
@@ -193,6 +206,6 @@ def _parser():
     add("--permutations", type=int, default=9999, help="default %(default)s")
     add("--seed", type=int, default=0, help="default %(default)s")
     add("--memory", type=int, default=256, metavar="MIB", help="default %(default)s")
-    add("--show", type=int, default=24, metavar="N", help="pairs in the report")
+    add("--show", type=_count, default=24, metavar="N", help="pairs in the report")
     add("--quiet", action="store_true", help="no progress bar")
     return parser

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 DEEPEST = 2000  # the tails that are looked at reach at most so deep
+BLOCK = 2**24  # labels that are permuted together
 
 
 class Interval(NamedTuple):
@@ -76,7 +77,7 @@ def tail_test(generated, holdout, rng, *, permutations=9999):
     best, log_p = _strongest((union < m)[:, None], places, depths, table)
 
     null = np.empty(permutations)
-    block = max(1, 2**24 // union.shape[0])
+    block = max(1, BLOCK // union.shape[0])
     counts = rng.hypergeometric(m, h, union.shape[0], size=permutations)
     for start in range(0, permutations, block):
         count = counts[start : start + block]

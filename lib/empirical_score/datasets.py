@@ -58,9 +58,9 @@ def two_moons(n, rng, *, noise=0.05):
 def circle(n, rng=None, *, radius=1.0, noise=0.0):
     """Return points on a circle: evenly spaced without ``rng``, uniform with it."""
     if rng is None:
+        _check_sizes(n, radius=radius)
         if noise:
             raise ValueError("noise > 0 needs rng, a numpy.random.Generator")
-        n = as_count(n, "n")
         return radius * _on_circle(2 * np.pi * np.arange(n) / n)
     _check(n, rng, radius=radius, noise=noise)
     points = radius * _on_circle(2 * np.pi * rng.random(n))
@@ -81,7 +81,7 @@ def swiss_roll(n, rng, *, noise=0.0, turns=1.5):
 
 def segments(n, rng, *, count=3, gap=0.5, noise=0.0):
     """Draw from ``count`` parallel segments of length 2, ``gap`` apart."""
-    _check(n, rng, noise=noise)
+    _check(n, rng, gap=gap, noise=noise)
     as_count(count, "count")
     height = gap * (rng.integers(count, size=n) - (count - 1) / 2)
     points = np.stack([rng.uniform(-1, 1, size=n), height], axis=1)
@@ -201,8 +201,12 @@ def _on_circle(angle):
 
 
 def _check(n, rng, **sizes):
-    as_count(n, "n")
     require_generator(rng)
+    _check_sizes(n, **sizes)
+
+
+def _check_sizes(n, **sizes):
+    as_count(n, "n")
     for name, value in sizes.items():
         if not 0 <= as_number(value, name) < np.inf:
             raise ValueError(f"{name} must be finite and at least 0, got {value}")

@@ -260,14 +260,15 @@ def _vector(value, name):
 
 
 def _real_array(value, name):
-    return np.asarray(like(as_real(value, name), np.empty(0)))
+    array = np.asarray(like(as_real(value, name), np.empty(0)))
+    if not np.all(np.isfinite(array)):
+        raise ValueError(f"{name} holds NaN or infinity")
+    return array
 
 
 def _principal_axes(cov, dimension, name):
     """Return the variances ``(d,)`` and axes ``(d, d)``, None for the coordinates."""
     cov = _real_array(cov, name)
-    if not np.all(np.isfinite(cov)):
-        raise ValueError(f"{name} holds NaN or infinity")
     if cov.shape in ((), (dimension,)):
         variances, axes = np.broadcast_to(cov, (dimension,)).copy(), None
     elif cov.shape == (dimension, dimension):

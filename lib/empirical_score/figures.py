@@ -99,13 +99,19 @@ def setup():
 def glue(name, value, *, digits=None):
     """Record ``value`` under ``name`` for the prose, without showing it.
 
-    ``value`` is a number or a string; with ``digits`` a number is recorded as text
-    with that many significant digits, which is what the page then prints.
+    ``value`` is an integer, a string, or, with ``digits``, any number: it is recorded
+    as text with that many significant digits, which is what the page then prints.
+    The last digits of other numbers are not the same on every machine.
     """
     if digits is not None:
         value = _significant(value, digits)
+    elif isinstance(value, (int, np.integer)):
+        value = int(value)
     elif not isinstance(value, str):
-        value = float(value) if not isinstance(value, (int, np.integer)) else int(value)
+        raise TypeError(
+            f"glue: {name} is {value!r}, neither an integer nor a string; "
+            "say how many digits to print, for instance digits=3"
+        )
     _display_record(name, value)
 
 

@@ -72,10 +72,9 @@ def nearest(x, data, k=1, *, memory=2**28, progress=None):
             _direct(x, todo, data, scale, distances, index)
             break
         search = _Search(data, center, scale, dtype, memory)
-        report = progress if todo.shape[0] == x.shape[0] else None
-        candidates, bounds, bar = search.candidates(x[todo], k + spare, report)
+        candidates, bounds, bar = search.candidates(x[todo], k + spare, progress)
         done = search.finish(x, todo, candidates, bounds, bar, distances, index)
-        todo = todo[~done]
+        todo, progress = todo[~done], None
         if todo.shape[0] == 0:
             break
     return distances, index

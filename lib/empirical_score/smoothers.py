@@ -238,9 +238,10 @@ def polar_moves(angles, center=(0.0, 0.0), *, pitch=0.0):
     """Return moves of the plane that turn x about ``center`` by each of ``angles``.
 
     In polar coordinates about the center, ``(r, theta)`` goes to
-    ``(r + pitch delta, theta + delta)``: along a circle, or along the spiral
-    ``r = pitch theta`` and its parallels.  ``center`` is a point or a function of x,
-    ``(m, 2)`` to ``(m, 2)``, constant where it is differentiable.
+    ``(r + pitch delta, theta + delta)``, or to the center where that radius would be
+    negative: along a circle, or along the spiral ``r = pitch theta`` and its parallels.
+    ``center`` is a point or a function of x, ``(m, 2)`` to ``(m, 2)``, constant where
+    it is differentiable.
     """
     angles = like(as_real(angles, "angles"), np.empty(0))
     if angles.ndim != 1 or not np.all(np.isfinite(angles)):
@@ -270,7 +271,7 @@ def _turn(angle, center, pitch):
         def pullback(v):
             back = turned(v, -1.0)
             along = xp.sum(back * out, axis=1, keepdims=True) * out
-            return along + ratio * (back - along)
+            return xp.where(ratio > 0, along, 0 * along) + ratio * (back - along)
 
         return middle + turned(offset * ratio), pullback
 

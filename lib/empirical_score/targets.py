@@ -13,6 +13,7 @@ import numpy as np
 from ._arrays import (
     array_namespace,
     as_count,
+    as_points,
     as_positive_number,
     as_real,
     as_sigma,
@@ -220,6 +221,7 @@ def _neighbor_lists(data, neighbors, around, features):
         return nearest(data, data, count)[1]
     if around == "noised":
         raise ValueError("features are of clean points: they need around='clean'")
+    features = as_points(features, "features")
     lists = nearest(features, features, count)[1]
     if lists.shape[0] != n:
         raise ValueError(

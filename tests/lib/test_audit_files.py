@@ -1,22 +1,15 @@
-"""The command, its files and its report: read, broken, written, looked into."""
+"""The files of an audit: read, broken, written."""
 
 import gzip
-import json
-import os
 import re
 import struct
-import subprocess
-import sys
-import tomllib
-from html.parser import HTMLParser
-from pathlib import Path
+import zlib
 
 import numpy as np
 import pytest
 from PIL import Image
 
-import empirical_score as es
-from empirical_score import audit_files, audit_pictures, audit_report, cli
+from empirical_score import audit_files
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(256, size=(6, 9, 8), dtype=np.uint8)
@@ -62,6 +55,29 @@ def test_every_format_gives_the_same_numbers(tmp_path):
     np.testing.assert_array_equal(joined, as_numbers(np.concatenate([BYTES, BYTES])))
 
 
+def test_a_folder_is_read_in_the_order_of_its_names(tmp_path):
+    """Whatever the case of the extension; what is no image by name is passed over."""
+    names = ("9.PNG", "a.bmp", "10.png", "c.tiff")
+    for name, image in zip(names, BYTES, strict=False):
+        Image.fromarray(image).save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no image")
+    found = audit_files.read([tmp_path])
+    np.testing.assert_array_equal(found, as_numbers(BYTES[[2, 0, 1, 3]]))
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA"])
+def test_modes_of_pictures(tmp_path, mode):
+    """One bit and eight are gray, all others color."""
+    grey, color = Image.fromarray(BYTES[0]), Image.fromarray(COLORS[0])
+    image = (grey if mode in ("1", "L") else color).convert(mode)
+    image.save(tmp_path / "x.png")
+    found = audit_files.read([tmp_path])
+    expected = image.convert("L" if mode in ("1", "L") else "RGB")
+    np.testing.assert_array_equal(found, [as_numbers(np.asarray(expected))])
+    if mode in ("RGB", "RGBA"):
+        np.testing.assert_array_equal(found, [as_numbers(COLORS[0])])
+
+
 def test_other_numbers_stay_and_cifar_is_read(tmp_path):
     values = RNG.standard_normal((4, 3))
     np.save(tmp_path / "x.npy", values)
@@ -101,6 +117,28 @@ def broken_files(folder):
     damaged = folder_of(folder / "damaged", BYTES)
     png = (damaged / "000.png").read_bytes()
     (damaged / "001.png").write_bytes(png[: len(png) // 2])
+    # Ways to fail that are neither a ValueError nor an OSError.
+    header = b"{'descr': (((".ljust(118)
+    (folder / "brackets.npy").write_bytes(b"\x93NUMPY\x01\x00v\x00" + header)
+    vast = {"descr": "|u1", "fortran_order": False, "shape": (10**15, 1)}
+    with open(folder / "vast.npy", "wb") as file:
+        np.lib.format.write_array_header_1_0(file, vast)
+    np.savez(folder / "method.npz", a=BYTES)
+    zipped = (folder / "method.npz").read_bytes()
+    local, central = zipped.index(b"PK\x03\x04"), zipped.index(b"PK\x01\x02")
+    method = bytearray(zipped)
+    method[local + 8] = method[central + 10] = 99
+    (folder / "method.npz").write_bytes(method)
+    locked = bytearray(zipped)
+    locked[local + 6] |= 1
+    locked[central + 8] |= 1
+    (folder / "locked.npz").write_bytes(locked)
+    bomb = folder_of(folder / "bomb", BYTES[:1])
+    png = (bomb / "000.png").read_bytes()
+    sizes = struct.pack(">2I", 40_000, 40_000)
+    check = struct.pack(">I", zlib.crc32(png[12:16] + sizes + png[24:29]))
+    png = png[:16] + sizes + png[24:29] + check + png[33:]
+    (bomb / "000.png").write_bytes(png)
     return {
         "nowhere.npy": "does not exist",
         "truncated.npy": "damaged",
@@ -123,6 +161,11 @@ def broken_files(folder):
         "mixed": r"zz.png has shape \(5, 8\), but 000.png has \(9, 8\)",
         "colored": r"zz.png has shape \(9, 8, 3\)",
         "damaged": "001.png is no readable image",
+        "brackets.npy": "is damaged or no NumPy file: ",
+        "vast.npy": "is damaged or no NumPy file: ",
+        "method.npz": "is damaged or no NumPy file: That compression method",
+        "locked.npz": "is damaged or no NumPy file: .*encrypted",
+        "bomb": "000.png is no readable image: Image size",
     }
 
 
@@ -140,231 +183,3 @@ def test_sets_of_several_files_have_one_shape(tmp_path):
     np.save(tmp_path / "b.npy", BYTES[:, :4])
     with pytest.raises(ValueError, match=r"one shape, got \(9, 8\) in .*a.npy, \(4, 8"):
         audit_files.read([tmp_path / "a.npy", tmp_path / "b.npy"])
-
-
-# ---- The command -------------------------------------------------------------------
-
-
-@pytest.fixture
-def files(tmp_path):
-    """A clean set, one with copies, and the command line that audits them."""
-    rng = np.random.default_rng(1)
-    sets = {name: rng.random((n, 9, 8)) for name, n in SIZES.items()}
-    for name, values in sets.items():
-        np.save(tmp_path / f"{name}.npy", values)
-    sets["generated"][:30] = sets["train"][:30]
-    np.save(tmp_path / "copies.npy", sets["generated"])
-
-    def run(generated="generated.npy", *more, out="report", holdout="holdout.npy"):
-        command = ["audit", "--train", str(tmp_path / "train.npy")]
-        command += ["--generated", str(tmp_path / generated)]
-        command += ["--holdout", str(tmp_path / holdout)] if holdout else []
-        command += ["--out", str(tmp_path / out), "--permutations", "199", "--quiet"]
-        return cli.main([*command, *more])
-
-    run.folder = tmp_path
-    return run
-
-
-SIZES = {"train": 200, "generated": 150, "holdout": 150}
-
-
-def test_exit_status_and_report(files, capsys):
-    assert files() == 0
-    assert files("copies.npy", out="second") == 1
-    out = capsys.readouterr().out
-    assert "No copying found" in out and "Copying found: 30 of 150" in out
-    np.save(files.folder / "one.npy", np.load(files.folder / "generated.npy")[:1])
-    assert files("one.npy", holdout=None, out="third") == 3
-    record = json.loads((files.folder / "second" / "audit.json").read_text())
-    assert record["copying"] is True
-    assert record["inputs"]["train files"].endswith("train.npy")
-    sets = [np.load(files.folder / f"{n}.npy") for n in ("train", "copies", "holdout")]
-    found = es.audit(*sets, permutations=199)
-    assert {k: v for k, v in record.items() if k != "inputs"} == json.loads(
-        json.dumps(found.to_dict())
-    )
-
-
-def test_nothing_is_overwritten_without_force(files, capsys):
-    assert files() == 0
-    page = files.folder / "report" / "index.html"
-    before = page.read_bytes()
-    other = files.folder / "report" / "notes.txt"
-    other.write_text("mine")
-    assert files("copies.npy") == 2
-    assert "add --force" in capsys.readouterr().err
-    assert page.read_bytes() == before
-    assert files("copies.npy", "--force") == 1
-    assert page.read_bytes() != before and other.read_text() == "mine"
-    assert sorted(p.name for p in page.parent.iterdir()) == [
-        "audit.json",
-        "index.html",
-        "notes.txt",
-    ]
-
-
-def test_errors_leave_nothing_behind(files, capsys, monkeypatch):
-    before = sorted(files.folder.rglob("*"))
-    np_file = files.folder / "train.npy"
-    assert files("nowhere.npy") == 2
-    assert "nowhere.npy does not exist" in capsys.readouterr().err
-    assert files(out="train.npy") == 2
-    assert "is a file, expected a folder" in capsys.readouterr().err
-    assert files(out="no/where/report") == 2
-    assert "make it first" in capsys.readouterr().err
-    assert files(holdout="train.npy") == 2
-    assert "all 200 rows of holdout are rows of train" in capsys.readouterr().err
-    assert files("generated.npy", "--shape", "5x5") == 2
-    assert "shape must be" in capsys.readouterr().err
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", full)
-        assert files() == 2
-    assert "No space left" in capsys.readouterr().err
-
-    def read_only(*_, **__):
-        raise PermissionError(13, "Permission denied")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(audit_files.tempfile, "mkdtemp", read_only)
-        assert files() == 2
-    assert "cannot be written to: Permission denied" in capsys.readouterr().err
-    assert sorted(files.folder.rglob("*")) == before and np_file.exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ([], "required: command"),
-        (["audit"], "required: --train, --generated, --out"),
-        (["audit", "--shape", "28x"], "expected ROWSxCOLUMNS"),
-        (["audit", "--neighbors", "many"], "invalid int value"),
-        (["audit", "--what"], "required"),
-    ],
-)
-def test_a_wrong_command_line_is_status_two(arguments, message, capsys):
-    with pytest.raises(SystemExit) as stop:
-        cli.main(arguments)
-    assert stop.value.code == 2
-    assert message in capsys.readouterr().err
-
-
-def test_python_m_with_a_progress_bar_on_stderr(files):
-    command = [sys.executable, "-m", "empirical_score", "audit", "--permutations", "99"]
-    for name in SIZES:
-        command += [f"--{name}", str(files.folder / f"{name}.npy")]
-    done = subprocess.run(
-        [*command, "--out", str(files.folder / "report")],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("No copying found") and "%" in done.stderr
-    assert "distances" not in done.stdout
-
-
-def test_features_from_files(files):
-    for name in SIZES:
-        values = np.load(files.folder / f"{name}.npy").reshape(-1, 72)
-        np.save(files.folder / f"{name}-f.npy", values[:, :20])
-    paths = [str(files.folder / f"{name}-f.npy") for name in SIZES]
-    assert files("generated.npy", "--features", *paths) == 0
-    record = json.loads((files.folder / "report" / "audit.json").read_text())
-    assert record["settings"]["dimension"] == 20 and record["settings"]["features"]
-
-
-def test_the_console_script_is_this_command():
-    project = Path(__file__).parents[2] / "pyproject.toml"
-    scripts = tomllib.loads(project.read_text())["project"]["scripts"]
-    module, _, name = scripts["empirical-score"].partition(":")
-    assert module == cli.__name__ and getattr(cli, name) is cli.main
-
-
-# ---- The report ----------------------------------------------------------------------
-
-
-class Page(HTMLParser):
-    """Collects what the page loads, and its images and headings."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.links, self.images, self.open = [], [], [], []
-        self.feed(text)
-
-    def handle_starttag(self, tag, attributes):
-        attributes = dict(attributes)
-        self.tags.append(tag)
-        if tag not in ("meta", "img", "br", "source"):
-            self.open.append(tag)
-        for key in ("src", "href", "srcset"):
-            if key in attributes:
-                self.links.append(attributes[key])
-        if tag == "img":
-            self.images.append(attributes)
-
-    def handle_endtag(self, tag):
-        assert self.open.pop() == tag
-
-
-@pytest.fixture(scope="module")
-def copied():
-    rng = np.random.default_rng(2)
-    train, generated, holdout = (rng.random((n, 64)) for n in (200, 150, 150))
-    generated[:20] = train[:20]
-    return train, generated, es.audit(train, generated, holdout, permutations=199)
-
-
-def test_the_page_is_self_contained_and_accessible(copied):
-    train, generated, audit = copied
-    text = audit_report.to_html(audit, train, generated, inputs={"a<b": "<script>"})
-    page = Page(text)
-    assert page.open == []
-    assert all(link.startswith("data:image/png;base64,") for link in page.links)
-    assert "script" not in page.tags and "<script>" not in text
-    assert "//" not in re.sub("base64,[A-Za-z0-9+/=]+", "", text)
-    assert len(page.images) == 2 + 2 * 24
-    assert all(image["alt"] for image in page.images)
-    assert page.tags.count("h1") == 1 and 'lang="en"' in text
-    assert "prefers-color-scheme: dark" in text and "width=device-width" in text
-    for words in ("Copying found", "8x8 (inferred)", "sample 3, training 3", "flagged"):
-        assert words in text
-
-
-def test_data_that_are_no_images_come_as_a_table(copied):
-    train, generated, audit = copied
-    text = audit_report.to_html(audit, train, generated, shape=False, count=7)
-    assert len(Page(text).images) == 2 and text.count("<td>flagged</td>") == 7
-
-
-def test_without_matplotlib_the_page_has_words_for_the_figures(copied, monkeypatch):
-    train, generated, audit = copied
-    monkeypatch.setitem(sys.modules, "matplotlib", None)
-    text = audit_report.to_html(audit, train, generated)
-    assert "matplotlib is absent" in text and len(Page(text).images) == 48
-
-
-@pytest.mark.parametrize("shape", [(9, 8), (9, 8, 3)])
-def test_png_files_are_what_pillow_reads(shape, tmp_path):
-    pixels = RNG.integers(256, size=shape, dtype=np.uint8)
-    (tmp_path / "x.png").write_bytes(audit_pictures.png(pixels))
-    with Image.open(tmp_path / "x.png") as image:
-        np.testing.assert_array_equal(np.asarray(image), pixels)
-
-
-def test_thumbnails_and_inferred_shapes():
-    rows = np.array([[-1.0, 1.0, 0.0, 3.0]])
-    found = audit_pictures.thumbnails(rows, (2, 2), -1.0, 1.0)
-    assert found.tolist() == [[[0, 255], [128, 255]]]
-    channels = RNG.random((2, 3 * 16))
-    first = audit_pictures.thumbnails(channels, (3, 4, 4), 0.0, 1.0)
-    last = channels.reshape(2, 3, 4, 4).transpose(0, 2, 3, 1).reshape(2, -1)
-    last = audit_pictures.thumbnails(last, (4, 4, 3), 0.0, 1.0)
-    np.testing.assert_array_equal(first, last)
-    infer = audit_pictures.infer_shape
-    assert infer(784) == (28, 28) and infer(3072) == (32, 32, 3)
-    assert infer(49) is None and infer(1000) is None

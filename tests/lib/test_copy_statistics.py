@@ -1,10 +1,9 @@
 """The statistics of copying by brute force, and what they make of copies."""
 
+import audit_oracle
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
 from scipy.spatial.distance import cdist
-from scipy.special import logsumexp
 
 from empirical_score import copy_statistics
 
@@ -108,34 +107,96 @@ def test_the_tolerance_is_a_share_of_the_median_spacing(sets):
     )
 
 
-def test_the_bandwidth_maximizes_the_left_out_likelihood(sets):
+@pytest.mark.parametrize("neighbors", [2, 20])
+def test_the_bandwidth_maximizes_the_left_out_likelihood(sets, neighbors):
     data, _ = sets
-    squares = cdist(data, data) ** 2
-    np.fill_diagonal(squares, np.inf)
-
-    def minus_log_likelihood(log_h):
-        h = np.exp(log_h)
-        kernels = logsumexp(-squares / (2 * h**2), axis=1)
-        return -np.mean(kernels - 4 * np.log(h))
-
-    best = np.exp(minimize_scalar(minus_log_likelihood, bounds=(-4, 3)).x)
     found = copy_statistics.estimate_bandwidth(
-        data, RNG(0), neighbors=79, tolerance=0.0
+        data, RNG(0), neighbors=neighbors, tolerance=0.0
     )
-    assert found == pytest.approx(best, rel=1e-4)
+    best = audit_oracle.bandwidth(data, neighbors, 0.0)
+    assert found == pytest.approx(best, rel=1e-7)
 
 
-def test_estimates_from_some_points_are_near_those_from_all():
-    data = RNG(3).standard_normal((3000, 3))
-    some = copy_statistics.estimate_tolerance(data, RNG(0), draws=500)
-    every = copy_statistics.estimate_tolerance(data, RNG(0), draws=3000)
-    assert some == pytest.approx(every, rel=0.1) and some != every
+class Chosen:
+    """A generator whose choice is known."""
+
+    rows = np.array([50, 3, 77, 12, 13, 40, 8])
+
+    def choice(self, count, size, replace):
+        assert (count, size, replace) == (80, 7, False)
+        return self.rows
+
+
+def test_estimates_from_some_points_only(sets):
+    """Of these, the neighbors in all data count."""
+    data, _ = sets
+    rows, distances = Chosen.rows, cdist(data, data)
+    others = np.sort(distances[rows], axis=1)[:, 1:]
+    found = copy_statistics.estimate_tolerance(data, Chosen(), draws=7)
+    assert found == pytest.approx(np.median(others[:, 0]) / 3, rel=1e-12)
+    options = {"neighbors": 3, "tolerance": 0.0, "draws": 7}
+    width = copy_statistics.estimate_bandwidth(data, Chosen(), **options)
+    squares = others[:, :3] ** 2
+    weights = np.exp(-squares / (2 * width**2))
+    weights /= weights.sum(axis=1, keepdims=True)
+    fixed = np.sqrt(np.mean(np.sum(weights * squares, axis=1)) / 4)
+    assert width == pytest.approx(fixed, rel=1e-9)
+    # As many draws as points are all of them, and need no choice.
+    every = copy_statistics.estimate_tolerance(data, None, draws=80)
+    assert every == copy_statistics.estimate_tolerance(data, None)
+
+
+def test_a_thousand_points_are_drawn():
+    line = np.arange(1500.0)[:, None] ** 1.1
+
+    class Counting:
+        def choice(self, count, size, replace):
+            self.size = size
+            return np.arange(size)
+
+    for estimate, options in (
+        (copy_statistics.estimate_tolerance, {}),
+        (copy_statistics.estimate_bandwidth, {"neighbors": 2, "tolerance": 0}),
+    ):
+        rng = Counting()
+        estimate(line, rng, **options)
+        assert rng.size == 1000
+
+
+def test_one_point_has_no_spacing():
+    assert copy_statistics.estimate_tolerance(np.ones((1, 2)), None) == 0
+
+
+def test_a_tolerance_that_leaves_no_neighbors(sets):
+    data, x = sets
+    options = {"neighbors": 2, "tolerance": 100.0}
+    for call in (
+        lambda: copy_statistics.estimate_bandwidth(data, None, **options),
+        lambda: copy_statistics.measure(x, data, bandwidth=1.0, **options),
+    ):
+        with pytest.raises(ValueError, match="tolerance 100 is so large that training"):
+            call()
+
+
+@pytest.mark.parametrize(
+    ("shape", "first"),
+    [((3, 8, 6), True), ((1, 8, 6), True), ((8, 6), False), ((8, 6, 3), False)]
+    + [((8, 6, 1), False), ((3, 6, 3), False), ((1, 1, 3), False), ((4, 8, 6), False)],
+)
+def test_where_the_channels_are(shape, first):
+    assert copy_statistics.channels_first(shape) is first
 
 
 def test_parts_and_thresholds():
     x = RNG(4).standard_normal((20, 2))
     every = copy_statistics.measure(x, x, neighbors=2, tolerance=0, bandwidth=1.0)
     part = every.part(slice(3, 5))
-    assert part.nearest.tolist() == [3, 4] and part.values().shape == (4, 2)
-    fixed = copy_statistics.thresholds(100)
-    assert tuple(fixed) == copy_statistics.NAMES and fixed["density"] == -25
+    assert part.nearest.tolist() == [3, 4]
+    columns = every.ratio, every.relative, every.authenticity, every.density
+    np.testing.assert_array_equal(part.values(), np.stack(columns)[:, 3:5])
+    assert copy_statistics.thresholds(100) == {
+        "ratio": 1 / 3,
+        "relative": 1 / 2,
+        "authenticity": 1,
+        "density": -25,
+    }

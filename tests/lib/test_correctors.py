@@ -27,6 +27,36 @@ def test_predictors_are_those_of_the_samplers():
     assert ode == pytest.approx(by_hand)
 
 
+@pytest.mark.parametrize("predictor", ["ode", "sde", None])
+@pytest.mark.parametrize("corrector", ["annealed", "langevin"])
+def test_two_levels_by_hand(predictor, corrector):
+    """Noise is drawn in order: for the corrector, then for the predictor."""
+    x, rng, law = RNG(0).standard_normal((5, 3)), RNG(1), es.Gaussian([1.0, 0, 0], 2.0)
+    found = es.sample_corrected(
+        law,
+        x,
+        [2.0, 1.5, 0.0],
+        RNG(1),
+        predictor=predictor,
+        corrector=corrector,
+        size=0.2,
+        temperature=0.7,
+    )
+    for t, s in ((2.0, 1.5), (1.5, 0.0)):
+        z, slope = rng.standard_normal(x.shape), -(x - [1.0, 0, 0]) / (2 + t**2)
+        h = 0.2 * t**2
+        if corrector == "langevin":
+            norms = [np.linalg.norm(v, axis=1)[:, None] for v in (z, slope)]
+            h = 2 * (0.2 * norms[0] / norms[1]) ** 2
+        x = x + h * slope + np.sqrt(2 * h * 0.7) * z
+        slope, v = -(x - [1.0, 0, 0]) / (2 + t**2), t**2 - s**2
+        if predictor == "ode":
+            x = x + v / 2 * slope
+        if predictor == "sde":
+            x = x + v * slope + np.sqrt(v) * rng.standard_normal(x.shape)
+    assert found == pytest.approx(x, rel=1e-12)
+
+
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_annealed_corrector_keeps_the_temperature_times_the_variance(temperature):
     """On a Gaussian of variance v: ``(1 - h/v)^2 E x^2 + 2 h temperature``."""

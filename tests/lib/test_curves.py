@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+import torch
+from scipy import stats
 
 from empirical_score import curves, datasets
 
@@ -40,19 +42,65 @@ def test_moons_distance_by_hand():
     assert curve.distance(center) == pytest.approx(brute, abs=1e-6)
 
 
-def test_spread_is_even():
-    points = curves.swiss_roll().spread(1000)
-    steps = np.hypot(*np.diff(points, axis=0).T)
+def test_spread_is_even_from_half_a_step_on():
+    angle = (np.arange(9) + 0.5) * 2 * np.pi / 9
+    wanted = 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
+    assert curves.circle(radius=2.0).spread(9) == pytest.approx(wanted, abs=1e-5)
+    angle = (np.arange(4) + 0.5) * np.pi / 4
+    arc = np.stack([np.cos(angle), np.sin(angle)], 1)
+    wanted = np.concatenate([arc, [1.0, 0.5] - arc]) - [0.5, 0.25]
+    assert curves.two_moons().spread(8) == pytest.approx(wanted, abs=1e-5)
+    steps = np.hypot(*np.diff(curves.swiss_roll().spread(1000), axis=0).T)
     assert steps.max() / steps.min() < 1.001
+
+
+@pytest.mark.parametrize("turns", [0.3, 1.5, 4.0])
+def test_swiss_roll_is_an_archimedean_spiral(turns):
+    """From angle pi on, radius proportional to it, 1 at the end; length by calculus."""
+    curve, end = curves.swiss_roll(turns=turns), 2 * np.pi * (0.5 + turns)
+
+    def primitive(a):
+        return (a * np.sqrt(1 + a**2) + np.arcsinh(a)) / 2
+
+    length = (primitive(end) - primitive(np.pi)) / end
+    assert curve.length == pytest.approx(length, rel=1e-5)
+    (arc,) = curve.arcs
+    angle = np.pi + (end - np.pi) * np.array([0.0, 0.4, 1.0])
+    wanted = angle[:, None] / end * np.stack([np.cos(angle), np.sin(angle)], 1)
+    assert arc(np.array([0.0, 0.4, 1.0])) == pytest.approx(wanted)
 
 
 def test_coverage():
     curve = curves.circle()
     half = curve.spread(1000)[:500]
     reach = 2 * np.arcsin(0.05) / np.pi  # both ends of the half reach this much further
-    assert curve.coverage(half, 0.1) == pytest.approx(0.5 + reach, abs=0.003)
+    assert curve.coverage(half, 0.1) == pytest.approx(0.5 + reach, abs=1.1e-3)
+    fine = curve.coverage(half, 0.1, count=20_000)
+    assert fine == pytest.approx(0.5 + reach - 1e-3, abs=1.1e-4)
     assert curve.coverage(curve.spread(100), 0.1) == 1.0
     assert curve.coverage([[5.0, 5.0]], 0.1) == 0.0
+    # A distance equal to the radius counts: on a straight line of 4 points.
+    line = curves.Curve(lambda u: np.stack([8 * u, 0 * u], 1))
+    assert line.coverage([[1.0, 0.0]], 2.0, count=4) == 0.5
+
+
+def test_samples_take_an_arc_and_a_place_alike():
+    draws = curves.two_moons().sample(4000, RNG(5)) + [0.5, 0.25]
+    first = np.abs(np.hypot(*draws.T) - 1) < 1e-9
+    assert abs(np.mean(first) - 0.5) < 4 * 0.5 / 4000**0.5
+    for arc in (draws[first], [1.0, 0.5] - draws[~first]):
+        assert stats.kstest(np.arccos(arc[:, 0]) / np.pi, "uniform").pvalue > 1e-3
+    assert curves.circle().closed and not curves.two_moons().closed
+
+
+def test_distance_to_segments_and_in_space():
+    segment = curves.Curve(lambda u: np.stack([u, 2 * u, 2 * u], 1), count=2)
+    assert segment.length == pytest.approx(3) and segment.dimension == 3
+    x = np.array([[-1.0, 0.0, 0.0], [3.0, 2.0, 2.0], [0.5, 1.0, 3.0], [0.0, 0.0, 0.0]])
+    line = np.linspace(0, 1, 9001)[:, None] * [1.0, 2.0, 2.0]
+    brute = [np.min(np.linalg.norm(line - row, axis=1)) for row in x]
+    assert segment.distance(x) == pytest.approx(brute, abs=1e-4)
+    assert segment.distance(torch.tensor(x)) == pytest.approx(segment.distance(x))
 
 
 def test_bad_input():

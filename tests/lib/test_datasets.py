@@ -31,6 +31,51 @@ def test_toys_have_the_right_shape_and_repeat_under_one_seed(make):
         assert not np.array_equal(points, make(n, rng(1)))
 
 
+DEFAULTS = {
+    "gaussian": {"dimension": 2, "mean": 0.0, "scale": 1.0},
+    "mixture": {"components": 5, "radius": 2.0, "scale": 0.15},
+    "two_moons": {"noise": 0.05},
+    "circle": {"radius": 1.0, "noise": 0.0},
+    "swiss_roll": {"noise": 0.0, "turns": 1.5},
+    "segments": {"count": 3, "gap": 0.5, "noise": 0.0},
+}
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_what_is_not_said_has_a_default(name):
+    found = TOYS[name](50, rng())
+    np.testing.assert_array_equal(found, TOYS[name](50, rng(), **DEFAULTS[name]))
+
+
+@pytest.mark.parametrize("name", TOYS)
+def test_bad_arguments_are_refused_by_name(name):
+    make = TOYS[name]
+    for n in (0, 2.5, -1):
+        with pytest.raises(ValueError, match="n must be a positive integer, got"):
+            make(n, rng())
+    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator"):
+        make(5, np.random.RandomState(0))
+    counts = {"dimension", "components", "count"} & set(DEFAULTS[name])
+    for setting in counts:
+        with pytest.raises(ValueError, match=f"{setting} must be a positive integer"):
+            make(5, rng(), **{setting: 0})
+    for setting in set(DEFAULTS[name]) - counts - {"mean"}:
+        make(5, rng(), **{setting: 0})
+        for value in (-1, np.inf, np.nan):
+            message = f"{setting} must be finite and at least 0, got {value}"
+            with pytest.raises(ValueError, match=message):
+                make(5, rng(), **{setting: value})
+
+
+def test_a_circle_without_a_generator_has_no_noise():
+    with pytest.raises(ValueError, match="noise > 0 needs rng"):
+        datasets.circle(5, noise=0.1)
+    with pytest.raises(ValueError, match="n must be a positive integer, got 0"):
+        datasets.circle(0)
+    with pytest.raises(ValueError, match="radius must be finite and at least 0"):
+        datasets.circle(5, radius=np.nan)
+
+
 def test_gaussian_has_its_mean_scale_and_dimension():
     points = datasets.gaussian(MANY, rng(), dimension=3, mean=[1, 2, 3], scale=0.5)
     z = (points - [1, 2, 3]) / 0.5
@@ -44,8 +89,9 @@ def test_mixture_has_equal_components_on_a_circle():
     angle = 2 * np.pi * np.arange(7) / 7
     centers = 3 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
     gaps = np.linalg.norm(points[:, None] - centers, axis=2)
-    assert gaps.min(1).max() < 0.06
     assert stats.chisquare(np.bincount(gaps.argmin(1), minlength=7)).pvalue > 1e-3
+    z = (points - centers[gaps.argmin(1)]) / 0.01
+    assert stats.kstest(z.ravel(), "norm").pvalue > 1e-3
 
 
 def test_circle_without_a_generator_is_evenly_spaced():
@@ -71,6 +117,10 @@ def test_two_moons_lie_on_two_half_circles():
     assert np.all(points[upper & ~lower, 1] >= 0)
     assert np.all(points[lower & ~upper, 1] <= 0.5)
     assert abs(upper.mean() - 0.5) < 4 * 0.5 / np.sqrt(MANY)
+    for moon, center, turn in ((upper, [0, 0], 1), (lower & ~upper, [1, 0.5], -1)):
+        across, up = turn * (points[moon] - center).T
+        angle = np.arctan2(up, across) / np.pi
+        assert stats.kstest(angle, "uniform").pvalue > 1e-3
 
 
 @pytest.mark.parametrize("turns", [0.5, 1.5, 3.0])
@@ -115,6 +165,19 @@ def test_digits_are_those_of_scikit_learn():
     bunch = load_digits()
     np.testing.assert_array_equal(8 * (images + 1), bunch.data)
     np.testing.assert_array_equal(labels, bunch.target)
+
+
+def test_color_patches_have_32_rows_and_are_not_more_than_there_are():
+    assert datasets.color_patches(3, rng()).shape == (3, 3072)
+    message = "n must be at most the 48 patches of size 100, got 49"
+    with pytest.raises(ValueError, match=message):
+        datasets.color_patches(49, rng(), size=100)
+    with pytest.raises(ValueError, match="size must be a positive integer, got 0"):
+        datasets.color_patches(3, rng(), size=0)
+    with pytest.raises(ValueError, match="n must be a positive integer, got 0"):
+        datasets.color_patches(0, rng())
+    with pytest.raises(TypeError, match="rng must be a numpy.random.Generator"):
+        datasets.color_patches(3, 0)
 
 
 def photographs():

@@ -2,6 +2,7 @@
 
 import math
 
+import mpmath
 import numpy as np
 import pytest
 import torch
@@ -198,13 +199,53 @@ def test_mixture_of_point_masses_is_the_empirical_score(seed, d, sigma):
     close(points.denoise(x, sigma)[0], true.denoise, 1e-9)
 
 
+def exact_law(x, sigma, v, means, covs, weights):
+    """Log density, score, denoiser and covariance times v of a mixture, 80 digits."""
+    with mpmath.workdps(80):
+        x, v, noise = mpmath.matrix(x), mpmath.matrix(v), mpmath.mpf(sigma) ** 2
+        parts = []
+        for mean, cov, weight in zip(means, covs, weights, strict=True):
+            gap, cov = x - mpmath.matrix(mean), mpmath.matrix(cov)
+            total = cov + noise * mpmath.eye(len(x))
+            pull = mpmath.lu_solve(total, gap)
+            log = mpmath.log(weight) - mpmath.log(mpmath.det(total * 2 * mpmath.pi)) / 2
+            within = cov * v - cov * mpmath.lu_solve(total, cov * v)
+            parts.append((log - (gap.T * pull)[0] / 2, pull, within))
+        top = max(log for log, *_ in parts)
+        total = mpmath.fsum(mpmath.exp(log - top) for log, *_ in parts)
+        shares = [mpmath.exp(log - top) / total for log, *_ in parts]
+        score, product = 0 * x, 0 * x
+        for share, (_, pull, _) in zip(shares, parts, strict=True):
+            score -= share * pull
+        for share, (_, pull, within) in zip(shares, parts, strict=True):
+            offset = -noise * (pull + score)
+            product += share * (within + offset * (offset.T * v)[0])
+        values = [top + mpmath.log(total)], score, x + noise * score, product
+        return [np.array([float(number) for number in part]) for part in values]
+
+
 @pytest.mark.parametrize("sigma", [1e-8, 1e-4, 1e4, 1e8])
-def test_nothing_overflows_at_extreme_noise(sigma):
-    x = np.array([[0.3, -1e4, 2.0], [1e6, 0.0, 1.0]])
-    for law in [g for g, *_ in gaussians(3)] + [mixture(3)[0]]:
-        for method in METHODS:
-            assert np.all(np.isfinite(getattr(law, method)(x, sigma)))
-        assert np.all(np.isfinite(law.covariance_product(x, sigma, x)))
+def test_extreme_noise_against_80_digits(sigma):
+    places = np.array([[0.3, -1e4, 2.0], [1e6, 0.0, 1.0], [0.5, 0.25, -1.0]])
+    mean, ray = np.array([0.5, -1.0, 2.0]), np.array([1.0, 2.0, -0.5])
+    full = np.diag([1.0, 2.0, 0.5]) + np.outer(ray, ray)
+    laws = [
+        (Gaussian(mean, cov), [mean], [cov if np.ndim(cov) else cov * np.eye(3)], [1.0])
+        for cov in (0.0, 1.75, np.diag([0.5, 1.0, 8.0]), full, np.outer(ray, ray))
+    ]
+    laws.append((mixture(3)[0], *mixture(3)[1:]))
+    for law, *parts in laws:
+        for x in places:
+            methods = [
+                getattr(law, name) for name in ("log_density", "score", "denoise")
+            ]
+            found = [method(x[None], sigma)[0] for method in methods]
+            found += [law.covariance_product(x[None], sigma, ray[None])[0]]
+            wanted = exact_law(x, sigma, ray, *parts)
+            sizes = [np.linalg.norm(value) + 1e-100 for value in wanted]
+            sizes[2] += np.linalg.norm(x) / 100  # the denoiser is x and a shift
+            for one, other, size in zip(found, wanted, sizes, strict=True):
+                assert np.linalg.norm(one - other) < 1e-9 * size
 
 
 def test_small_covariances_are_kept():
@@ -313,6 +354,34 @@ def test_posterior_samples_have_the_moments_of_the_joint_law(end):
         if end == 0:  # singular covariances: compare along the axes that move
             cov = np.where(np.abs(cov) < 1e-14, 0, cov)
         assert_moments(drawn, mean, cov)
+
+
+def test_each_row_has_its_own_place_and_level():
+    rng = np.random.default_rng(11)
+    x, sigma, end = rng.standard_normal((5, 3)), np.linspace(0.3, 2.0, 5), 0.2
+    for law in [g for g, *_ in gaussians(3)] + [mixture(3)[0]]:
+        for name in (*METHODS, "covariance_product"):
+            method, more = getattr(law, name), ([x] if name[0] == "c" else [])
+            alone = [
+                method(x[[i]], sigma[i], *(v[[i]] for v in more))[0] for i in range(5)
+            ]
+            close(method(x, sigma, *more), alone)
+    # Interleaved rows of two kinds, each with the moments of its own posterior.
+    m, (law, mean, cov) = 20_000, list(gaussians(3))[3]
+    places, levels = np.tile(x[:2], (m, 1)), np.tile([0.9, 0.4], m)
+    drawn = law.sample_posterior(places, levels, end, np.random.default_rng(12))
+    for k, level in enumerate((0.9, 0.4)):
+        assert_moments(drawn[k::2], *joint_posterior(mean, cov, x[k], level, end))
+
+
+def test_mixture_posterior_samples_stay_with_the_component_of_their_row():
+    law = GaussianMixture([[-50.0, 0.0], [50.0, 0.0], [0.0, 50.0]], 0.01)
+    x = law.means[[0, 2, 1, 1, 0, 2, 2]] + [0.5, -0.5]
+    sigma = np.linspace(0.5, 1.0, 7)
+    drawn = law.sample_posterior(x, sigma, 0.0, np.random.default_rng(13))
+    nearest = np.argmin(np.linalg.norm(drawn[:, None] - law.means, axis=2), axis=1)
+    assert nearest.tolist() == [0, 2, 1, 1, 0, 2, 2]
+    assert np.all(np.abs(drawn - law.means[nearest]) < 0.5)
 
 
 def test_mixture_posterior_samples_have_the_law_of_the_conditioned_mixture():

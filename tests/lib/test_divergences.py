@@ -62,6 +62,20 @@ def test_two_standard_errors_cover_the_truth_95_percent_of_the_time(measure):
     assert 0.91 < np.mean(inside) < 0.99
 
 
+def test_estimates_of_two_numbers_by_hand():
+    log_p, log_q = np.log([0.5, 0.2]), np.log([0.25, 0.4])
+    for measure, values in [
+        (kl_divergence, [np.log(2), -np.log(2)]),
+        (total_variation, [0.5, 0.0]),
+        (hellinger, [1 - 0.5**0.5, 1 - 2**0.5]),
+    ]:
+        found = measure(log_p, log_q)
+        assert found.value == pytest.approx(np.mean(values), abs=1e-15)
+        error = abs(values[0] - values[1]) / 2  # std with ddof 1, over sqrt(2)
+        assert found.standard_error == pytest.approx(error, rel=1e-14)
+        assert measure(torch.tensor(log_p), list(log_q)) == found
+
+
 def test_exact_extremes_of_the_estimates():
     same, apart = np.zeros(5), np.full(5, -800.0)
     for measure in TRUE:
@@ -217,10 +231,11 @@ def test_gaussian_wasserstein_limits():
 
 
 def test_matching_large_samples_approaches_the_gaussian_distance():
-    rng = np.random.default_rng(8)
     p, q = Gaussian([0.0], 1.0), Gaussian([2.0], 4.0)
-    found = wasserstein(p.sample(20_000, rng), q.sample(20_000, rng)).value
-    assert found == pytest.approx(gaussian_wasserstein(p, q), rel=0.02)
+    x = P.ppf((np.arange(20_000) + 0.5) / 20_000)[:, None]  # evenly spread
+    shuffled = np.random.default_rng(8).permutation(2 + 2 * x)
+    found = wasserstein(x, shuffled).value
+    assert found == pytest.approx(gaussian_wasserstein(p, q), rel=1e-4)
 
 
 # --- the energy test ----------------------------------------------------------------
@@ -241,10 +256,10 @@ def test_energy_statistic_is_its_definition():
 def test_energy_statistic_of_shifted_gaussians_on_a_line():
     """Twice the squared L2 distance of the distribution functions (Szekely)."""
     rng = np.random.default_rng(10)
-    x, y = rng.standard_normal((1_500, 1)), rng.standard_normal((1_500, 1)) + 2
+    x, y = (P.ppf((np.arange(m) + 0.5) / m)[:, None] for m in (800, 700))
     wanted = 2 * integral(lambda t: (P.cdf(t) - P.cdf(t - 2)) ** 2)
-    found, p_value = energy_test(x, y, rng, permutations=19)
-    assert found == pytest.approx(wanted, rel=0.1)
+    found, p_value = energy_test(x, y + 2, rng, permutations=19)
+    assert found == pytest.approx(wanted, rel=1e-4)
     assert p_value == 1 / 20
 
 

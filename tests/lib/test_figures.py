@@ -43,7 +43,6 @@ def notebook(monkeypatch, tmp_path):
 def test_records_returns_what_was_glued(notebook):
     figures.glue("count", 12)
     figures.glue("array_count", np.int64(3))
-    figures.glue("number", np.float32(0.25))
     figures.glue("text", "two words")
     figures.glue("short", 2 / 3, digits=3)
     other = {"output_type": "stream", "text": "hello"}
@@ -51,17 +50,23 @@ def test_records_returns_what_was_glued(notebook):
     assert figures.records(notebook([other, picture])) == {
         "count": 12.0,
         "array_count": 3.0,
-        "number": 0.25,
         "text": "two words",
         "short": "0.667",
     }
 
 
+@pytest.mark.parametrize("value", [0.25, np.float32(0.25), np.float64(3), None, [1]])
+def test_glue_refuses_numbers_without_digits(value, notebook):
+    with pytest.raises(TypeError, match="glue: number is .*digits=3"):
+        figures.glue("number", value)
+    assert figures.records(notebook()) == {}
+
+
 def test_glue_displays_in_the_format_of_myst_nb(notebook):
-    figures.glue("name", 1.5)
+    figures.glue("name", 15)
     output = json.loads(notebook().read_text())["cells"][1]["outputs"][0]
     mime = "application/papermill.record/"
-    assert output["data"] == {f"{mime}text/plain": "1.5"}
+    assert output["data"] == {f"{mime}text/plain": "15"}
     assert output["metadata"] == {"scrapbook": {"name": "name", "mime_prefix": mime}}
 
 
@@ -91,7 +96,7 @@ def test_verify_allows_a_gap_of_exactly_the_tolerance(notebook):
 
 
 def test_outside_a_notebook_glue_is_silent(capsys):
-    figures.glue("x", 1.0)
+    figures.glue("x", 1)
     assert capsys.readouterr().out == ""
 
 
@@ -162,9 +167,26 @@ def test_show_images_draws_every_image_with_its_pixels():
     np.testing.assert_allclose(pictures[0], (rows[0][0].reshape(3, 4) + 1) / 2)
     np.testing.assert_allclose(pictures[4], 1.0)  # clipped
     assert [t.get_text() for t in figure.texts] == ["first", "second"]
-    for axes in figure.axes:
-        box = axes.get_position()
-        assert box.x0 >= 0 and box.x1 <= 1 and box.y0 >= 0 and box.y1 <= 1
+    plt.close(figure)
+
+
+@pytest.mark.parametrize("width", [6.4, 5.0])
+def test_show_images_lays_out_squares_beside_their_labels(width):
+    """Labels take 1.15 inches; each image has 92 percent of its square, from 4 on."""
+    rows = [np.zeros((3, 4)), np.zeros((2, 4)), np.zeros((3, 4))]
+    options = {} if width == 6.4 else {"width": width}
+    figure = figures.show_images(rows, ["a", "b", "c"], shape=(2, 2), **options)
+    side = (width - 1.15) / 3
+    np.testing.assert_allclose(figure.get_size_inches(), [width, 3 * side])
+    places = [(i, j) for i, row in enumerate(rows) for j in range(len(row))]
+    for axes, (i, j) in zip(figure.axes, places, strict=True):
+        inches = np.array(axes.get_position().bounds) * np.tile([width, 3 * side], 2)
+        wanted = [1.15 + (j + 0.04) * side, (2 - i + 0.04) * side, *[0.92 * side] * 2]
+        np.testing.assert_allclose(inches, wanted)
+        assert not axes.axison and axes.images[0].get_clim() == (0, 1)
+    for i, text in enumerate(figure.texts):
+        np.testing.assert_allclose(text.get_position(), [0, (2.5 - i) / 3])
+        assert text.get_ha() == "left" and text.get_va() == "center"
     plt.close(figure)
 
 
@@ -209,7 +231,7 @@ with capture_output() as captured:
         "import matplotlib.pyplot as plt, numpy as np\\n"
         "from empirical_score import figures\\nfigures.setup()",
         "plt.imshow(np.random.default_rng(0).random((30, 30, 3)))\\nplt.show()",
-        "figures.glue('a', 2.5)\\nplt.plot([1, 2])\\nplt.show()",
+        "figures.glue('a', 2)\\nplt.plot([1, 2])\\nplt.show()",
     ):
         shell.run_cell(cell).raise_error()
 pictures = [o for o in captured.outputs if "image/png" in o.data]

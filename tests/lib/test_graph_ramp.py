@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.sparse.csgraph import minimum_spanning_tree
 from scipy.spatial.distance import cdist
+from scipy.special import softmax
 from scipy.stats import ortho_group
 
 import empirical_score as es
@@ -43,7 +44,8 @@ def test_switch_levels_are_those_of_the_line():
 
 def test_nearest_edge_is_the_nearest():
     edges = graph_ramp.neighbor_graph(DATA, 3)
-    graph = es.GraphRampScore(DATA, edges, 0.0, memory=2**12)
+    # Blocks of three rows: the last one is short.
+    graph = es.GraphRampScore(DATA, edges, 0.0, memory=8 * 3 * 4 * len(edges))
     fine = np.linspace(0, 1, 2001)
     start, end = DATA[graph.edges[:, 0]], DATA[graph.edges[:, 1]]
     edge, place = graph.nearest_edge(X)
@@ -57,12 +59,43 @@ def test_nearest_edge_is_the_nearest():
     assert np.allclose(graph.denoise(X, 1e-7), foot)
 
 
-def test_extreme_levels():
+def by_hand(graph, x, sigma):
+    """The denoiser from direct differences to all edges, row by row."""
+    out, kappa = [], graph.kappa
+    for row, edge in zip(x, graph.nearest_edge(x)[0], strict=True):
+        steps = np.maximum(np.sum(graph.steps**2, axis=1), 1e-300)
+        t = np.clip(np.sum((row - graph.starts) * graph.steps, axis=1) / steps, 0, 1)
+        gaps = np.linalg.norm(graph.starts + t[:, None] * graph.steps - row, axis=1)
+        assert gaps[edge] < gaps.min() + 1e-12  # two edges may share the nearest end
+        half = graph.half_gaps[edge]
+        if sigma > half * (np.sqrt(kappa**2 + 4) - kappa) / 2:
+            weights = softmax(-np.sum((row - DATA) ** 2, axis=1) / (2 * sigma**2))
+            out.append(weights @ DATA)
+        else:
+            place = np.clip((2 * t[edge] - 1) * half / (half - kappa * sigma), -1, 1)
+            out.append(graph.starts[edge] + (1 + place) / 2 * graph.steps[edge])
+    return np.array(out)
+
+
+@pytest.mark.parametrize("sigma", [1e-8, 1e-3, 0.3, 0.6, 1e3, 1e8])
+def test_all_levels_by_hand(sigma):
     graph = es.GraphRampScore(DATA, graph_ramp.spanning_tree(DATA), 0.5)
-    for sigma in (1e-8, 1e-3, 1e3, 1e8):
-        assert np.all(np.isfinite(graph(X, sigma)))
-    assert np.allclose(graph.denoise(X, 1e8), DATA.mean(axis=0), atol=1e-6)
-    assert np.array_equal(graph.denoise(DATA, 1e-8), DATA)
+    wanted = by_hand(graph, X, sigma)
+    assert np.allclose(graph.denoise(X, sigma), wanted, rtol=1e-9, atol=1e-9)
+    assert np.allclose(sigma**2 * graph(X, sigma), wanted - X, rtol=1e-9, atol=1e-9)
+    if sigma == 1e-8:
+        assert np.array_equal(graph.denoise(DATA, sigma), DATA)
+    if sigma == 0.6:  # both kinds of edges are there
+        chosen = graph.switch_levels()[graph.nearest_edge(X)[0]] < sigma
+        assert 0.1 < np.mean(chosen) < 0.9
+
+
+def test_far_from_the_origin_nothing_changes():
+    edges = graph_ramp.neighbor_graph(DATA, 3)
+    near = es.GraphRampScore(DATA, edges, 0.0)
+    far = es.GraphRampScore(DATA + 1e7, edges, 0.0)
+    feet = far.denoise(X + 1e7, 1e-9) - 1e7
+    assert np.allclose(feet, near.denoise(X, 1e-9), atol=1e-7)
 
 
 def test_torch_in_torch_out():
@@ -96,7 +129,7 @@ def test_neighbor_graph():
     want = {tuple(sorted((i, j))) for i in range(30) for j in order[i]}
     assert {tuple(edge) for edge in edges.tolist()} == want
     twins = graph_ramp.neighbor_graph(np.zeros((4, 1)), 2)
-    assert np.all(twins[:, 0] < twins[:, 1])
+    assert twins.tolist() == [[0, 1], [0, 2], [0, 3], [1, 2], [1, 3]]
 
 
 def test_a_point_without_edges_is_its_own():

@@ -85,9 +85,62 @@ def test_cifar_files_longer_than_a_block_of_reading(tmp_path):
     records = RNG.integers(256, size=(600, 3073), dtype=np.uint8)
     records[:, 0] = labels
     path.write_bytes(records.tobytes())
-    pixels, found = image_files.read_cifar([path])
-    np.testing.assert_array_equal(found, labels)
-    np.testing.assert_array_equal(pixels[599, 1::3], records[599, 1025:2049])
+    planes = records[:, 1:].reshape(600, 3, 1024)
+    for limit in (None, 255, 256, 257, 599):
+        pixels, found = image_files.read_cifar([path], limit=limit)
+        np.testing.assert_array_equal(found, labels[:limit])
+        for channel in range(3):
+            shown = pixels[:, channel::3]
+            np.testing.assert_array_equal(shown, planes[:limit, channel])
+    records[300, 0] = 11
+    path.write_bytes(records.tobytes())
+    for paths in ([path], [path] * 2):
+        with pytest.raises(ValueError, match="bin gives item 300 the label 11, exp"):
+            image_files.read_cifar(paths)
+    assert image_files.read_cifar([path], limit=300)[0].shape == (300, 3072)
+
+
+def test_the_item_of_a_bad_label_is_counted_in_its_own_file(tmp_path):
+    good, bad = tmp_path / "data_batch_1.bin", tmp_path / "data_batch_2.bin"
+    good.write_bytes(CIFAR)
+    bad.write_bytes(CIFAR[: 2 * 3073] + b"\x0a" + CIFAR[1:3073])
+    with pytest.raises(ValueError, match="batch_2.bin gives item 2 the label 10"):
+        image_files.read_cifar([good, bad])
+    assert image_files.read_cifar([good, bad], limit=7)[1].tolist()[5:] == [1, 0]
+
+
+def test_idx_files_longer_than_a_block_of_reading(store):
+    """A block is a mebibyte, 1,337 images and a part of the next one."""
+    images = RNG.integers(256, size=(1500, 28, 28), dtype=np.uint8)
+    path = store(idx(images))
+    for limit in (None, 1, 1337, 1338, 1499, 1500, 1501):
+        found = image_files.read_idx(path, (28, 28), limit=limit)
+        np.testing.assert_array_equal(found, images.reshape(-1, 784)[:limit])
+    official = hashlib.md5(idx(images)).hexdigest()
+    assert image_files.read_idx(path, (28, 28), limit=1, md5=official).shape == (1, 784)
+    path = store(idx(images)[:-1])
+    with pytest.raises(ValueError, match="is truncated"):
+        image_files.read_idx(path, (28, 28), limit=1)
+    path = store(idx(images) + bytes(2**20))
+    with pytest.raises(ValueError, match="goes on"):
+        image_files.read_idx(path, (28, 28), limit=1)
+
+
+def test_the_shape_that_a_header_announces(store):
+    for shape in ((), (5,), (28, 28), (3, 4, 5)):
+        path = store(idx(np.zeros((2, *shape), dtype=np.uint8)))
+        assert image_files.idx_shape(path) == shape
+    for header, message in (
+        (b"", "is empty; expected an IDX file"),
+        (b"\0\0\x08", "starts with the bytes 00 00 08, expected"),
+        (b"\0\0\x08\0", "starts with the bytes 00 00 08 00, expected 00 00 08 01"),
+        (b"\0\0\x09\x03", "starts with the bytes 00 00 09 03, expected 00 00 08"),
+        (b"\0\0\x08\x03\0\0\0\x01", "its header has 8 bytes, expected 16"),
+        (idx(IMAGES)[:15], "its header has 15 bytes, expected 16"),
+        (idx(IMAGES[:0]), "holds 0 items"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            image_files.idx_shape(store(header))
 
 
 def test_bytes_become_pixels_from_minus_one_to_one():

@@ -295,15 +295,45 @@ def test_many_draws_by_integrals_over_marchenko_pastur(gamma, nu):
 
 
 def test_many_draws_is_ridge_regression():
-    """Least squares on many noisy copies of each point, in the limit of the limit."""
-    rng = np.random.default_rng(8)
-    n, d, nu, copies = 150, 100, 0.8, 60
-    y = np.repeat(rng.standard_normal((n, d)), copies, axis=0)
-    fit = LinearDenoiser(y + np.sqrt(nu) * rng.standard_normal(y.shape), y)
-    law = fit.generated(1 + nu)
-    kl = gaussian_kl(law, Gaussian(np.zeros(d))) / d
-    assert kl == pytest.approx(float(linear.many_draws_kl_limit(1.49, nu)), abs=0.04)
+    """Least squares on many noisy copies of each point tends to ``S (S + nu)^{-1}``."""
+    rng, copies, nu = np.random.default_rng(8), 150_000, 0.8
+    y = rng.standard_normal((7, 2)) @ [[2.0, 0.0], [1.0, 0.3]]
+    many = np.repeat(y, copies, axis=0)
+    fit = LinearDenoiser(many + np.sqrt(nu) * rng.standard_normal(many.shape), many)
+    scatter = np.cov(y.T, bias=True)
+    ridge = scatter @ np.linalg.inv(scatter + nu * np.eye(2))
+    np.testing.assert_allclose(fit.slope, ridge, atol=3e-3)
+
+
+@pytest.mark.parametrize(("steps", "power"), [(1, 2), (math.inf, 1)])
+def test_many_draws_limit_is_that_of_large_ridge_regressions(steps, power):
+    rng, d, nu, found = np.random.default_rng(9), 200, 0.8, []
+    for _ in range(8):
+        scatter = np.cov(rng.standard_normal((2 * d + 1, d)).T)
+        values = np.linalg.eigvalsh(scatter)
+        variances = (1 + nu) * (values / (values + nu)) ** power
+        found.append(np.mean(variances - 1 - np.log(variances)) / 2)
+    limit = float(linear.many_draws_kl_limit(2.0, nu, steps=steps))
+    assert np.mean(found) == pytest.approx(limit, abs=3e-3) and limit > 0.03
     assert linear.many_draws_kl_limit(1.0, nu) < 1.5 < linear.kl_limit(1.05, nu)
+
+
+def test_estimate_at_many_points_has_the_second_order_of_the_noise():
+    """``log rho^2 + log(1 - nu d / (n - 1 - d)) / d`` by simulation in the plane."""
+    rng, n, nu, repeats = np.random.default_rng(10), 40, 1.0, 60_000
+    y = rng.standard_normal((repeats, n, 2))
+    x = y + np.sqrt(nu) * rng.standard_normal(y.shape)
+    x -= x.mean(axis=1, keepdims=True)
+    y -= y.mean(axis=1, keepdims=True)
+    xt = np.swapaxes(x, 1, 2)
+    slope = np.linalg.det(xt @ y) / np.linalg.det(xt @ x)
+    logs = np.log((1 + nu) ** 2 * slope**2) / 2
+    error = logs.std() / np.sqrt(repeats)
+    found = linear.log_det_estimate(n, 2, nu)
+    assert abs(logs.mean() - found) < 4 * error + 2e-3
+    # The correction that is tested here is far larger.
+    assert abs(found + np.log(1 + nu)) > 4 * (4 * error + 2e-3)
+    assert found == pytest.approx(-np.log(2) + np.log(1 - 2 / 37) / 2, rel=1e-12)
 
 
 def test_infinite_where_the_theory_says_so():

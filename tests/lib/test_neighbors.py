@@ -1,5 +1,7 @@
 """Exact neighbors against brute force in float64, copies and ties included."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -43,11 +45,12 @@ def test_torch_arrays():
     assert index.tolist() == [[0, 1]] and np.allclose(distances, [[1, 18**0.5]])
 
 
-def test_memorized():
-    assert neighbors.memorized([[0.0], [0.4]], [[0.1], [2.0]], 0.2).tolist() == [
-        True,
-        False,
-    ]
+def test_memorized_is_nearer_than_the_radius():
+    found = neighbors.memorized([[0.0], [0.4], [1.5]], [[0.1], [2.0]], 0.3)
+    assert found.tolist() == [True, False, False]
+    assert not neighbors.memorized([[0.0]], [[0.5]], 0.5)[0]
+    with pytest.raises(ValueError, match="radius must be finite and positive, got 0"):
+        neighbors.memorized([[0.0]], [[0.5]], 0)
 
 
 @pytest.mark.parametrize(
@@ -104,11 +107,57 @@ def test_the_bound_on_rounding_is_what_makes_float32_exact():
     assert np.array_equal(neighbors.nearest(x, data)[1][:, 0], exact)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 2, 64, 70])
+def test_tight_clusters_far_from_each_other(dtype, d):
+    """Two clusters, so that their middle is no good origin for either.
+
+    From spreads that single precision resolves to such as double does not.
+    """
+    rng = np.random.default_rng(d)
+    for spread in 10.0 ** np.arange(0, -16, -1):
+        signs = np.sign(rng.standard_normal((120, 1)))
+        data = (3 * signs + spread * rng.standard_normal((120, d))).astype(dtype)
+        x = (3 + spread * rng.standard_normal((9, d))).astype(dtype)
+        gaps = x.astype(float)[:, None] - data.astype(float)
+        exact = np.sqrt(np.sum(gaps**2, axis=2))
+        for k in (1, 5):
+            distances, index = neighbors.nearest(x, data, k, memory=2**14)
+            order = np.argsort(exact, axis=1, kind="stable")[:, :k]
+            expected = np.take_along_axis(exact, order, 1)
+            np.testing.assert_allclose(distances, expected, rtol=1e-12, atol=0)
+            found = np.take_along_axis(exact, index, 1)
+            np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
+
+
+def test_memory_bounds_the_arrays_of_a_block():
+    rng = np.random.default_rng(5)
+    data, x = rng.standard_normal((20_000, 64)), rng.standard_normal((3000, 64))
+    data, x = data.astype(np.float32), x.astype(np.float32)
+    memory = 2**25
+    tracemalloc.start()
+    try:
+        neighbors.nearest(x, data, memory=memory)
+        assert tracemalloc.get_traced_memory()[1] < memory
+    finally:
+        tracemalloc.stop()
+
+
 def test_progress_adds_up_to_one():
-    shares = []
-    data = np.random.default_rng(3).standard_normal((500, 70))
-    neighbors.nearest(data, data, memory=2**18, progress=shares.append)
-    assert len(shares) > 1 and sum(shares) == pytest.approx(1)
+    """However many rows go through again with more digits: here none, and all."""
+    rng = np.random.default_rng(3)
+    easy = rng.standard_normal((500, 70))
+    hard = np.concatenate([1e3 + 1e-3 * easy, -1e3 - 1e-3 * easy])
+    for data in (easy, hard):
+        for search, more in (
+            (neighbors.nearest, ()),
+            (neighbors.distinct_nearest, (0,)),
+        ):
+            shares = []
+            x = data[:40] + 1e-4
+            search(x, data, 2, *more, memory=2**18, progress=shares.append)
+            assert len(shares) > 4 and sum(shares) == pytest.approx(1)
+            assert min(shares) > 0
 
 
 def test_distinct_neighbors_skip_near_duplicates():

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 
 import empirical_score as es
 from empirical_score.networks import Record
@@ -81,6 +82,11 @@ def test_what_comes_in_decides_what_goes_out():
     small = make(hidden=(4,), dtype="float32")
     np.testing.assert_allclose(small(X, 0.5), network(X, 0.5), rtol=1e-4, atol=1e-5)
     assert small(torch.tensor(X).float(), 0.5).dtype == torch.float32
+    assert {value.dtype for value in small.state().values()} == {np.dtype("float32")}
+    # The result is that of x, not that of the weights.
+    assert small(X, 0.5).dtype == np.float64
+    assert network(X.astype(np.float32), 0.5).dtype == np.float32
+    assert network(torch.tensor(X).float(), 0.5).dtype == torch.float32
 
 
 def test_a_module_of_your_own():
@@ -98,9 +104,13 @@ def test_a_module_of_your_own():
 
 
 def test_a_sampler_takes_it():
-    network = make(hidden=(4,))
-    out = es.sample_ode(network, X, [1.0, 0.5, 0.1])
-    assert out.shape == X.shape and np.all(np.isfinite(out))
+    network = make(hidden=(4,), conditional=False)
+    x = X
+    for sigma, end in [(1.0, 0.5), (0.5, 0.1)]:
+        inside = by_hand(network, x, lambda v: np.maximum(v, 0))
+        x = x + (sigma - end) / sigma * inside  # Euler's step of dx/ds = -(D - x) / s
+    out = es.sample_ode(network, X, [1.0, 0.5, 0.1], "euler")
+    np.testing.assert_allclose(out, x, atol=1e-13)
 
 
 def test_first_weights_are_repeatable_and_leave_global_state_alone():
@@ -115,8 +125,12 @@ def test_first_weights_are_repeatable_and_leave_global_state_alone():
         es.Denoiser(1, torch.Generator().manual_seed(4), hidden=(4,)) for _ in range(2)
     ]
     np.testing.assert_array_equal(*(network(X, 1.0) for network in torched))
-    limit = max(np.abs(value).max() for value in make(hidden=(64,)).state().values())
-    assert limit <= 1 / 2**0.5
+    # Uniform in +-1/sqrt(inputs): both ends are nearly reached.
+    inner, bias, outer, _ = make(hidden=(400,)).state().values()
+    for part, inputs in [(inner, 2), (bias, 2), (outer, 400)]:
+        scaled = np.sort(part.ravel()) * inputs**0.5
+        assert -1 <= scaled[0] < -0.97 and 0.97 < scaled[-1] <= 1
+        assert abs(scaled.mean()) < 4 * (1 / 3 / scaled.size) ** 0.5
 
 
 def test_state_makes_a_round_trip_without_pickle(tmp_path):
@@ -138,7 +152,7 @@ def test_first_record_and_first_step():
     """Loss and penalty by NumPy; Adam's first step is the sign of the gradient."""
     network = make(hidden=(3,), conditional=False)
     z, weight = gaussian_rule(7, 2.0)
-    options = {"noise": z, "noise_weights": weight, "weight_decay": 0.3, "steps": 1}
+    options = {"noise": z, "noise_weights": weight, "weight_decay": 0.3, "steps": 2}
 
     def objective(state):
         inner, bias, outer, offset = state.values()
@@ -149,10 +163,18 @@ def test_first_record_and_first_step():
         return np.tile(weight, 2) @ square / 2, penalty
 
     before = network.state()
-    (record,) = run(network, PAIR, 0.5, rate=1e-3, **options)
-    assert isinstance(record, Record) and record.step == 1
-    np.testing.assert_allclose(record[1:], objective(before), rtol=1e-12)
-    for name, value in network.state().items():
+    training = es.train(network, PAIR, 0.5, np.random.default_rng(1), **options)
+    assert all(
+        np.array_equal(*pair)
+        for pair in zip(before.values(), network.state().values(), strict=True)
+    )
+    first = next(training)
+    after = network.state()
+    second = next(training)
+    assert isinstance(first, Record) and (first.step, second.step) == (1, 2)
+    np.testing.assert_allclose(first[1:], objective(before), rtol=1e-12)
+    np.testing.assert_allclose(second[1:], objective(after), rtol=1e-12)
+    for name, value in after.items():
         for place in np.ndindex(value.shape):
             nudged = {key: array.copy() for key, array in before.items()}
             nudged[name][place] += 1e-6
@@ -241,14 +263,119 @@ def test_noise_levels_follow_the_law_asked_for():
     assert np.all(np.concatenate(spy.levels) >= 1)
 
 
-def test_batches_draw_from_all_rows():
-    data = np.arange(6.0)[:, None]
-    losses = [r.loss for r in run(make(), data, 0.1, steps=5, batch=2, rate=1e-12)]
-    assert np.ptp(losses) > 0
-    fixed = run(make(), data, 1.0, steps=400, batch=3, noise=4, rate=1e-12)
-    (every,) = run(make(), data, 1.0, steps=1, noise=4)
-    mean = np.mean([record.loss for record in fixed])
-    assert mean == pytest.approx(every.loss, rel=0.15)
+class Watcher(torch.nn.Module):
+    """A network that returns its input, and an aim beside it: every loss is known."""
+
+    def __init__(self, shift=(0.6, 0.8)):
+        super().__init__()
+        self.free = torch.nn.Parameter(torch.zeros(1, 1, dtype=torch.float64))
+        self.shift, self.seen = torch.tensor(shift, dtype=torch.float64), []
+
+    def forward(self, x):
+        return self.free * x
+
+    def aim(self, x, sigma, index):
+        self.seen.append((x, sigma, index))
+        return x + sigma[:, None] * self.shift
+
+
+def watched(data, sigma, rate=1e-12, **options):
+    watcher = Watcher()
+    network = make(2, module=watcher, conditional=False)
+    records = run(network, data, sigma, rate=rate, target=watcher, **options)
+    return [record.loss for record in records], watcher.seen
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"batch": 3}, {"noise": 4}, {"noise": 4, "batch": 7}]
+    + [{"noise": [[1.0, 2.0], [3.0, 4.0]], "noise_weights": [0.3, 0.7]}]
+    + [{"noise": [[1.0, 2.0]], "batch": 11}],
+)
+def test_the_loss_is_a_mean_over_the_rows(options):
+    """Every row is off by exactly sigma, so that every weighted mean is 1."""
+    losses, _ = watched(DATA, (0.1, 2.0), steps=2, **options)
+    np.testing.assert_allclose(losses, 1, rtol=1e-9)
+
+
+DATA = np.arange(10.0).reshape(5, 2)
+
+
+def test_fixed_rows_pair_every_point_with_every_noise():
+    noise, sigma = np.array([[1.0, -1.0], [0.0, 3.0], [2.0, 2.0]]), 0.5
+    _, ((x, level, index),) = watched(DATA, sigma, steps=3, noise=noise)
+    np.testing.assert_array_equal(index, np.repeat(np.arange(5), 3))
+    np.testing.assert_allclose(x, np.repeat(DATA, 3, 0) + 0.5 * np.tile(noise, (5, 1)))
+    np.testing.assert_array_equal(level, np.full(15, sigma))
+
+
+def test_fresh_rows_are_all_in_order_or_a_batch_of_them_alike():
+    _, seen = watched(DATA, 1e-9, steps=2)
+    for x, _, index in seen:
+        np.testing.assert_array_equal(index, np.arange(5))
+        np.testing.assert_allclose(x, DATA, atol=1e-8)
+    assert not torch.equal(seen[0][0], seen[1][0])
+    _, seen = watched(DATA, 1e-9, steps=3, batch=4000)
+    index = np.concatenate([index for _, _, index in seen])
+    assert stats.chisquare(np.bincount(index)).pvalue > 1e-3
+    for x, _, index in seen:
+        np.testing.assert_allclose(x, DATA[index], atol=1e-8)
+
+
+def test_a_batch_of_fixed_rows_carries_the_weights_of_its_rows():
+    """One row at a time: each loss tells its row, and their mean is the whole loss."""
+    noise, weights, sigma = (
+        np.array([[1.0], [2.0], [4.0]]),
+        np.array([0.2, 0.3, 0.5]),
+        2,
+    )
+    data = np.array([[1.0], [10.0]])
+    options = {"noise": noise, "noise_weights": weights, "rate": 1e-300}
+
+    def losses(**more):
+        network = make(conditional=False, hidden=())
+        network.load_state({"0.weight": [[1.0]], "0.bias": [0.0]})  # D = 2 x
+        return [r.loss for r in run(network, data, sigma, **options, **more)]
+
+    x = data + sigma * noise[:, 0]  # (points, noises)
+    rows = (weights * 6 / 2 * (2 * x - data) ** 2 / sigma**2).ravel()
+    (whole,) = losses(steps=1)
+    assert whole == pytest.approx(rows.mean(), rel=1e-12)
+    found = np.array(losses(steps=600, batch=1))
+    number = np.argmin(np.abs(found[:, None] - rows), axis=1)
+    np.testing.assert_allclose(found, rows[number], rtol=1e-12)
+    assert stats.chisquare(np.bincount(number, minlength=6)).pvalue > 1e-3
+
+
+def test_the_rate_is_asked_for_the_share_that_is_done():
+    asked = []
+    network = make(hidden=(), conditional=False)
+    before = network.state()["0.bias"]
+
+    def rate(share):
+        asked.append(share)
+        return 0.0 if share else 0.5
+
+    run(network, PAIR + 9, 0.1, steps=4, rate=rate)
+    assert asked == [0, 0.25, 0.5, 0.75]
+    # Adam's first step is the rate; at rate 0 nothing moves any more.
+    np.testing.assert_allclose(
+        np.abs(network.state()["0.bias"] - before), 0.5, rtol=1e-6
+    )
+
+
+def test_the_weight_of_a_level_by_hand():
+    """1 / sigma^2; for "edm" that of Karras and others."""
+    sigma, s = 0.3, 0.7
+    for form, wanted in [
+        ("residual", sigma**-2),
+        ("edm", (sigma**2 + s**2) / (sigma * s) ** 2),
+    ]:
+        network = make(form=form, scale=s)
+        (record,) = run(network, PAIR, sigma, steps=1, rate=1e-300, noise=[[0.4]])
+        x = PAIR + 0.4 * sigma
+        gap = network.denoise(x, sigma) - PAIR
+        assert record.loss == pytest.approx(wanted * np.mean(gap**2), rel=1e-12)
 
 
 def test_an_infinite_loss_stops_the_training():
@@ -258,6 +385,14 @@ def test_an_infinite_loss_stops_the_training():
 
     with pytest.raises(FloatingPointError, match="the loss is nan at step 1"):
         run(make(), PAIR, 0.5, steps=2, target=Broken())
+    with pytest.raises(FloatingPointError, match="the loss is inf at step 3"):
+        run(
+            make(hidden=(), conditional=False),
+            PAIR,
+            0.5,
+            steps=5,
+            rate=lambda share: 1e200 if share == 0.2 else 0.0,
+        )
 
 
 def test_importing_the_package_leaves_torch_alone():
@@ -291,6 +426,36 @@ LINE = make(hidden=())
         (lambda: es.Denoiser(1, 7), TypeError, "^rng must be a numpy.random.Gen"),
         (lambda: LINE([[1.0, 2.0]], 1.0), ValueError, "^x must have 1 columns"),
         (lambda: LINE(X, -1.0), ValueError, "^sigma must be finite and positive"),
+        (
+            lambda: es.train(LINE, PAIR, (0, 1), RNG, steps=1),
+            ValueError,
+            "^sigma must be a positive number, a pair 0 < low < high",
+        ),
+        (
+            lambda: es.train(LINE, PAIR, (1, 1), RNG, steps=1),
+            ValueError,
+            "^sigma must be a positive number, a pair",
+        ),
+        (
+            lambda: es.train(LINE, PAIR, (1, np.inf), RNG, steps=1),
+            ValueError,
+            "^sigma must be a positive number, a pair",
+        ),
+        (
+            lambda: es.train(LINE, PAIR, (1, 2, 3), RNG, steps=1),
+            ValueError,
+            "^sigma must be a positive number, a pair",
+        ),
+        (
+            lambda: run(LINE, PAIR, lambda count, rng: np.zeros(count), steps=1),
+            ValueError,
+            "^sigma must be finite and positive",
+        ),
+        (
+            lambda: es.train(LINE, PAIR, 1, RNG, steps=1, weight_decay=np.inf),
+            ValueError,
+            "^weight_decay must be at least 0, got inf",
+        ),
         (lambda: es.train(None, PAIR, 1, RNG, steps=1), TypeError, "^denoiser must"),
         (lambda: es.train(LINE, [[1, 2]], 1, RNG, steps=1), ValueError, "^data must"),
         (lambda: es.train(LINE, PAIR, 1, RNG, steps=0), ValueError, "^steps must"),

@@ -15,6 +15,7 @@ from empirical_score import (
     geometric_levels,
     karras_levels,
 )
+from empirical_score.noise import check_decreasing
 
 OU, VE = OrnsteinUhlenbeck(), VarianceExploding()
 TIMES = np.logspace(-12, np.log10(50), 60)
@@ -151,3 +152,41 @@ def test_zero_appends_one_level(make):
     levels = make(7, 5.0, 0.1, zero=True)
     assert levels.shape == (8,) and levels[-1] == 0
     np.testing.assert_array_equal(levels[:-1], make(7, 5.0, 0.1))
+
+
+def test_time_zero_has_no_noise_and_all_of_the_data():
+    for process in (OU, VE):
+        assert process.alpha(0.0) == 1 and process.sigma(0.0) == 0
+        assert process.noise_level(0.0) == 0 and process.time(0.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: OU.alpha(-0.1), "^t must be finite and at least 0, got -0.1"),
+        (lambda: OU.sigma(np.inf), "^t must be finite and at least 0, got inf"),
+        (lambda: OU.noise_level([1.0, -1.0]), "^t must be finite and at least 0"),
+        (lambda: OU.time(-1.0), "^sigma must be finite and at least 0, got -1.0"),
+        (lambda: geometric_levels(1), "^count must be an integer of at least 2"),
+        (lambda: karras_levels(1), "^count must be an integer of at least 2"),
+        (lambda: geometric_levels(3, 1.0, 1.0), "sigma_max=1.0, sigma_min=1.0"),
+        (lambda: karras_levels(3, 1.0, 2.0), "sigma_max=1.0, sigma_min=2.0"),
+        (lambda: karras_levels(3, 2.0, 0.0), "^sigma_min must be finite and positive"),
+        (lambda: karras_levels(3, rho=0.0), "^rho must be finite and positive"),
+        (lambda: check_decreasing([1.0]), r"^levels .* got shape \(1,\)"),
+        (lambda: check_decreasing([[2.0, 1.0]]), r"^levels .* got shape \(1, 2\)"),
+        (lambda: check_decreasing([2.0, -1.0]), "^levels .* got 2.0 to -1.0"),
+        (lambda: check_decreasing([np.inf, 1.0]), "^levels must be finite"),
+        (lambda: check_decreasing([3.0, 1.0, 2.0]), "^levels .* got 2.0 after 1.0"),
+        (lambda: check_decreasing([3.0, 1.0, 1.0], "times"), "^times .* 1.0 after 1.0"),
+    ],
+)
+def test_bad_times_and_levels_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def test_levels_may_end_at_zero_and_be_of_any_kind():
+    for levels in ([2, 1, 0], (2.0, 1.0, 0.0), torch.tensor([2.0, 1.0, 0.0])):
+        found = check_decreasing(levels)
+        assert found.dtype == np.float64 and found.tolist() == [2.0, 1.0, 0.0]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import ndtr
+from scipy.special import ndtr, ndtri
 
 import empirical_score as es
 from empirical_score import smoothers
@@ -15,7 +15,9 @@ DRAWS = smoothers.antithetic_draws(10, 3, np.random.default_rng(1))
 
 @pytest.mark.parametrize("sigma", [1e-8, 1e-3, 0.3, 5.0, 1e8])
 def test_convolution_is_the_mean_over_moved_places(sigma):
-    smooth = es.ConvolvedScore(DATA, 0.4, DRAWS, memory=2**14)
+    # Blocks of seven rows: the last one is short.
+    smooth = es.ConvolvedScore(DATA, 0.4, DRAWS, memory=8 * 7 * 3 * 12 * 10)
+    assert [len(x) for *_, x in smooth._blocks(X, np.ones(40))] == [7] * 5 + [5]
     plain = es.EmpiricalScore(DATA)
     mean = np.mean([plain.denoise(X + 0.4 * z, sigma) for z in DRAWS], axis=0)
     assert np.allclose(smooth.denoise(X, sigma), mean, rtol=0, atol=1e-9)
@@ -37,13 +39,14 @@ def test_one_level_and_width_for_each_row():
 def test_small_noise_gives_the_masses_of_cells():
     points, tau = np.array([[-1.0], [0.2], [2.0]]), 0.3
     x = np.linspace(-2, 3, 41)[:, None]
-    nodes, weights = smoothers.hermite_draws(200)
-    smooth = es.ConvolvedScore(points, tau, nodes, weights=weights)
+    quantiles = ndtri((np.arange(2000) + 0.5) / 2000)[:, None]
+    smooth = es.ConvolvedScore(points, tau, quantiles)
     walls = (points[1:, 0] + points[:-1, 0]) / 2
     below = ndtr((walls - x) / tau)
     masses = np.diff(below, prepend=0.0, append=1.0, axis=1)
-    # A Gauss rule of order N is off by about 1/sqrt(N) at a jump.
-    assert np.max(np.abs(smooth.mean_weights(x, 1e-6) - masses)) < 0.06
+    assert np.max(np.abs(smooth.mean_weights(x, 1e-6) - masses)) < 1 / 2000
+    nodes, weights = smoothers.hermite_draws(200)
+    smooth = es.ConvolvedScore(points, tau, nodes, weights=7 * weights)
     # At a level of the size of tau the integrand is smooth and the rule is exact.
     level = 0.5
     fine = np.linspace(-9, 9, 40_001)
@@ -70,6 +73,20 @@ def test_spiral_draws():
         grid = np.linspace(-2, 2, 21)
         share = np.searchsorted(np.sort(shadow), grid) / 2000
         assert np.max(np.abs(share - ndtr(grid))) < 0.01  # random ones: about 0.02
+
+
+def test_draws_in_pairs():
+    draws = smoothers.antithetic_draws(6, 2, np.random.default_rng(8))
+    half = np.random.default_rng(8).standard_normal((3, 2))
+    assert np.array_equal(draws, [*half, *-half])
+    draws = smoothers.spiral_draws(8)
+    assert np.array_equal(draws[4:], -draws[:4])
+    # P(R < r) = 1 - exp(-r^2 / 2) at (k + 1/2) / 4, turned by the golden angle.
+    quantiles = -np.expm1(-np.sum(draws[:4] ** 2, axis=1) / 2)
+    assert np.allclose(quantiles, [0.125, 0.375, 0.625, 0.875])
+    turns = np.diff(np.arctan2(draws[:4, 1], draws[:4, 0])) + np.pi * (3 - 5**0.5)
+    assert np.allclose(np.cos(turns), 1)
+    assert np.isclose(np.arctan2(*draws[0, ::-1]), np.pi * (5**0.5 - 1) / 2)
 
 
 def test_hermite_moments():
@@ -110,6 +127,33 @@ def test_log_smoothing_is_a_gradient(pitch):
         move = step * np.eye(2)[axis]
         slope = (potential(x + move) - potential(x - move)) / (2 * step)
         assert np.allclose(smooth(x, sigma)[:, axis], slope, atol=1e-6)
+
+
+@pytest.mark.parametrize(("angle", "pitch"), [(0.7, 0.3), (-1.1, 0.8)])
+def test_a_move_by_hand_and_its_jacobian(angle, pitch):
+    """By complex numbers; where the radius would be negative the center is reached."""
+    middle = np.array([0.2, -0.1])
+
+    def center(x):
+        return np.broadcast_to(middle, x.shape)
+
+    (move,) = smoothers.polar_moves([angle], center, pitch=pitch)
+    (same,) = smoothers.polar_moves([angle], tuple(middle), pitch=pitch)
+
+    def place(x):
+        z = (x - middle) @ [1, 1j]
+        far = np.maximum(np.abs(z) + pitch * angle, 0)
+        out = far * np.exp(1j * (np.angle(z) + angle))
+        return np.stack([out.real, out.imag], axis=1) + middle
+
+    x, v, step = X[:, :2], X[:, 1:], 1e-6
+    there, pullback = move(x)
+    assert np.allclose(there, place(x)) and np.array_equal(there, same(x)[0])
+    inside = np.hypot(*(x - middle).T) < -pitch * angle
+    assert inside.any() == (angle < 0)
+    for axis, unit in enumerate(np.eye(2)):
+        column = (place(x + step * unit) - place(x - step * unit)) / (2 * step)
+        assert np.allclose(pullback(v)[:, axis], np.sum(column * v, axis=1), atol=1e-7)
 
 
 def test_turns_leave_a_ring_on_its_circle():

@@ -1,5 +1,8 @@
 """The ramp score against interpolation, ODE solvers, quadrature and a ReLU network."""
 
+from fractions import Fraction
+from itertools import pairwise
+
 import mpmath
 import numpy as np
 import pytest
@@ -103,12 +106,30 @@ def test_one_point_and_repeated_points():
     np.testing.assert_array_equal(twice(WIDE, 0.3), ramp()(WIDE, 0.3))
 
 
+def by_fractions(x, sigma, kappa, points=POINTS):
+    """The denoiser at one x without any rounding."""
+    x, *y = (Fraction(float(v)) for v in (x, *np.sort(points)))
+    if not y[0] < x < y[-1]:
+        return min(max(x, y[0]), y[-1])
+    a, b = next(pair for pair in pairwise(y) if x <= pair[1])
+    half, gap = (b - a) / 2, x - (a + b) / 2
+    room = half - Fraction(kappa) * Fraction(sigma) if kappa < np.inf else 0
+    return (a + b) / 2 + half * (
+        min(max(gap / room, -1), 1) if room > 0 else (gap > 0) - (gap < 0)
+    )
+
+
 @pytest.mark.parametrize("sigma", [1e-8, 1e-3, 1.0, 1e8])
 @pytest.mark.parametrize("kappa", [0.0, 1e-8, 1.0, 1e8, np.inf])
-def test_nothing_overflows(sigma, kappa):
-    law = ramp(kappa=kappa)
-    for values in (law(WIDE, sigma), law.denoise(WIDE, sigma), law.flow(WIDE, sigma)):
-        assert np.all(np.isfinite(values))
+def test_extreme_levels_and_collars_by_fractions(sigma, kappa):
+    law, x = ramp(kappa=kappa), WIDE[::5] + 0.003
+    exact = [by_fractions(v, sigma, kappa) for v in x[:, 0]]
+    wanted = np.array([float(v) for v in exact])
+    np.testing.assert_allclose(law.denoise(x, sigma)[:, 0], wanted, rtol=1e-14)
+    np.testing.assert_allclose(law.flow(x, sigma)[:, 0], wanted, rtol=1e-14)
+    pairs = zip(exact, x[:, 0], strict=True)
+    score = [float((d - Fraction(v)) / Fraction(sigma) ** 2) for d, v in pairs]
+    np.testing.assert_allclose(law(x, sigma)[:, 0], score, rtol=1e-11)
 
 
 def test_two_points_are_a_box_average_of_the_nearest_point_score():

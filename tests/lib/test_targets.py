@@ -147,15 +147,57 @@ def test_neighbors_in_a_feature_space():
         assert list(target.lists[i]) == list(order[:3])
 
 
-def test_extreme_levels_are_finite():
+@pytest.mark.parametrize("around", ["clean", "noised"])
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_extreme_levels_by_hand(options, around):
     x, _, index = noised(6)
+    power, implied = options.get("power"), "component" in options
+    target = es.NeighborTarget(DATA, 4, 2.0, around=around, **options)
+    for level in (1e-8, 1e8):
+        wanted = [
+            by_hand(
+                row,
+                level,
+                by_distance(DATA[i] if around == "clean" else row, 4),
+                *(2.0, power, implied),
+            )
+            for row, i in zip(x, index, strict=True)
+        ]
+        found = target.aim(x, level, index)
+        np.testing.assert_allclose(found, wanted, rtol=1e-11)
+
+
+def test_what_is_learned_at_extreme_levels():
+    """The aim of the nearest point; the mean of all aims."""
+    x, _, _ = noised(6)
+    target = es.NeighborTarget(DATA, 4, 2.0)
+    nearest = [by_distance(row, 1)[0] for row in x]
+    close(target.denoise(x, 1e-8), target.aim(x, 1e-8, nearest), 1e-14)
+    means = [DATA[by_distance(y, 4)].mean(axis=0) for y in DATA]
+    close(target.denoise(x, 1e8), np.broadcast_to(np.mean(means, axis=0), x.shape))
+    spread = np.mean(np.sum((means - np.mean(means, axis=0)) ** 2, axis=1))
+    close(target.variance(x, 1e8), spread)
+
+
+@pytest.mark.parametrize(
+    "options", [{"power": 2.5}, {"power": 2.5, "component": "implied"}]
+)
+def test_a_power_law_aims_at_the_point_that_x_is(options):
+    target = es.NeighborTarget(DATA, 4, 2.0, **options)
+    np.testing.assert_array_equal(target.aim(DATA, 0.5, np.arange(9)), DATA)
+
+
+@pytest.mark.parametrize("around", ["clean", "noised"])
+def test_blocks_of_rows_change_nothing(around):
+    """Seven rows in blocks of two: the last one is short."""
+    x, sigma, _ = noised(7)
+    memory = 2 * 8 * 3 * 9 * (4 + 3)
     for options in OPTIONS.values():
-        target = es.NeighborTarget(DATA, 4, 2.0, **options)
-        for level in (1e-8, 1e8):
-            assert np.all(np.isfinite(target.aim(x, level, index)))
-            assert np.all(np.isfinite(target.denoise(x, level)))
-        at_points = target.aim(DATA, 0.5, np.arange(9))
-        assert np.all(np.isfinite(at_points))
+        one = es.NeighborTarget(DATA, 4, 3.0, around=around, **options)
+        cut = es.NeighborTarget(DATA, 4, 3.0, around=around, memory=memory, **options)
+        assert len(list(cut._outcomes(*cut._arguments(x, sigma)))) == 4
+        for method in ("denoise", "variance", "score"):
+            close(getattr(cut, method)(x, sigma), getattr(one, method)(x, sigma))
 
 
 # --- training ------------------------------------------------------------------------
@@ -180,20 +222,20 @@ def test_training_tells_the_target_the_clean_point():
         close(x, DATA[np.asarray(index)], 1e-4)
 
 
-def test_a_linear_network_reaches_the_mean_of_the_aims():
-    # One level, and aims that are linear in x: the best network is known.
-    data = np.array([[-1.0], [1.0]])
-    lists = np.array([[0, 1], [0, 1]])
-    target = es.NeighborTarget(data, lists, 1e12)
-    network = es.Denoiser(1, RNG(0), hidden=())
-    list(
-        es.train(
-            network, data, 0.5, RNG(1), steps=1500, rate=0.02, batch=64, target=target
-        )
-    )
-    x = np.linspace(-1, 1, 5)[:, None]
-    close(network.denoise(x, 0.5), target.denoise(x, 0.5), 0.02)
-    close(target.denoise(x, 0.5), 0, 1e-9)
+def test_a_linear_network_reaches_the_line_nearest_to_the_aims():
+    data, sigma = np.array([[-1.0], [0.5], [2.0]]), 0.4
+    target = es.NeighborTarget(data, 2, 3.0)
+    noise = np.linspace(-2, 2, 9)[:, None]
+    network = es.Denoiser(1, RNG(0), hidden=(), conditional=False)
+    options = {"steps": 500, "rate": lambda done: 0.05 * (1 - done), "noise": noise}
+    list(es.train(network, data, sigma, RNG(1), target=target, **options))
+    x = (data + sigma * noise.T).reshape(-1, 1)
+    aims = [
+        by_hand(x[k], sigma, by_distance(data[k // 9], 2, data), 3.0, data=data)
+        for k in range(27)
+    ]
+    slope, offset = np.polyfit(x[:, 0], np.ravel(aims), 1)
+    close(network.denoise(x, sigma), slope * x + offset, 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -259,6 +301,7 @@ def test_a_temperature_of_wrong_values_is_refused():
 def test_a_target_of_other_points_is_refused():
     network = es.Denoiser(3, RNG(0), hidden=(4,))
     target = es.NeighborTarget(DATA, 2)
-    for data in (DATA[:5], DATA + 1):
+    one_off = DATA + np.arange(9)[:, None] // 8 * [[0, 0, 1e-9]]
+    for data in (DATA[:5], DATA + 1, one_off):
         with pytest.raises(ValueError, match="target must be made from the data"):
             es.train(network, data, 1.0, RNG(1), steps=1, target=target)

@@ -180,9 +180,11 @@ def test_torch_and_float32_follow_their_input(keep):
 
 
 @pytest.mark.parametrize("keep", [None, 6])
-def test_memory_does_not_change_the_result(keep):
+@pytest.mark.parametrize("rows", [1, 10])  # 57 rows: the last block is short
+def test_memory_does_not_change_the_result(keep, rows):
     data, x = cloud(200, 3, 57)
-    small = TemperedScore(data, 9.0, neighbors=keep, memory=5000)
+    memory = 8 * rows * 3 * (200 + 6 * 3)
+    small = TemperedScore(data, 9.0, neighbors=keep, memory=memory)
     large = TemperedScore(data, 9.0, neighbors=keep)
     for method in METHODS:
         found, wanted = (getattr(s, method)(x, 0.2) for s in (small, large))

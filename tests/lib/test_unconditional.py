@@ -118,11 +118,12 @@ def test_float32_images_agree_with_float64():
         assert relative(small(x)[row], large(x)[row]) < 1e-4
 
 
-def test_memory_changes_nothing():
+@pytest.mark.parametrize("memory", [1, 30_000, 100_000])
+def test_memory_changes_nothing(memory):
     rng = RNG(3)
     data, x = rng.standard_normal((50, 12)), rng.standard_normal((30, 12))
     x[:5] = data[:5] + 1e-7
-    big, small = UnconditionalScore(data), UnconditionalScore(data, memory=1)
+    big, small = UnconditionalScore(data), UnconditionalScore(data, memory=memory)
     for method in ("score", "denoise", "log_weights", "log_density", "implied_level"):
         found, wanted = getattr(small, method)(x), getattr(big, method)(x)
         assert found == pytest.approx(wanted, rel=1e-12), method
@@ -203,24 +204,26 @@ def test_truncated_log_density_is_normalized():
         assert mass == pytest.approx(1, abs=1e-7)
 
 
-@pytest.mark.parametrize("d", [3, 16, 300])
-def test_many_discrete_levels_give_the_power_law(d):
-    """A sum of conditional densities over 4000 levels, computed by EmpiricalScore."""
-    rng = RNG(6)
-    data = rng.standard_normal((5, d))
-    x = data[:1] + 0.7 * rng.standard_normal((1, d))
-    levels = es.geometric_levels(4000, 1e6, 1e-3)
-    conditional = es.EmpiricalScore(data)
-    sigma = levels
-    rows = np.repeat(x, len(levels), axis=0)
+def averaged(data, x, sigma):
+    """Weights and score at one x over evenly spaced log levels, by EmpiricalScore."""
+    conditional, rows = es.EmpiricalScore(data), np.repeat(x, len(sigma), axis=0)
     joint = conditional.log_weights(rows, sigma)
     joint += (2 * np.log(sigma) + conditional.log_density(rows, sigma))[:, None]
     joint = np.exp(joint - joint.max())
-    wanted = joint.sum(axis=0) / joint.sum()
+    joint[[0, -1]] /= 2  # trapezoids
+    score = (joint.sum(axis=1) @ conditional(rows, sigma)) / joint.sum()
+    return joint.sum(axis=0) / joint.sum(), score
+
+
+@pytest.mark.parametrize("d", [3, 16, 300])
+def test_many_discrete_levels_give_the_power_law(d):
+    rng = RNG(6)
+    data = rng.standard_normal((5, d))
+    x = data[:1] + 0.7 * rng.standard_normal((1, d))
+    weights, score = averaged(data, x, es.geometric_levels(4000, 1e6, 1e-3))
     law = UnconditionalScore(data)
     # The levels above 1e6 hold about (r / 1e6)^(d - 2) of the weight: 1e-6 in d = 3.
-    assert law.weights(x)[0] == pytest.approx(wanted, rel=1e-5)
-    score = (joint.sum(axis=1) @ conditional(rows, sigma)) / joint.sum()
+    assert law.weights(x)[0] == pytest.approx(weights, rel=1e-5)
     assert law(x)[0] == pytest.approx(score, rel=1e-5)
 
 
@@ -238,7 +241,10 @@ def test_on_a_training_point():
     with pytest.raises(ValueError, match="x has a row that is a training point"):
         law(x)
     finite = UnconditionalScore(data, levels=(0.1, 10))
-    assert np.all(np.isfinite(finite(x)))
+    levels = np.geomspace(0.1, 10, 4001)
+    levels_weights, score = averaged(data, x, levels)
+    assert finite.weights(x)[0] == pytest.approx(levels_weights, rel=1e-5)
+    assert finite(x)[0] == pytest.approx(score, rel=1e-5)
     one = UnconditionalScore(np.ones((1, 20)))
     assert one.denoise(np.ones((1, 20))).tolist() == np.ones((1, 20)).tolist()
 
@@ -258,7 +264,8 @@ def test_sampler_takes_it_and_pickle_keeps_it():
     data = rng.standard_normal((4, 3))
     law = pickle.loads(pickle.dumps(UnconditionalScore(data)))
     x = rng.standard_normal((3, 3))
-    assert np.all(np.isfinite(es.sample_ode(law, x, [0.1, 0.05])))
+    euler = [r + 0.05 * 0.1 * true_power_law(data, r, 2, 1)["score"] for r in x]
+    assert es.sample_ode(law, x, [0.1, 0.05], "euler") == pytest.approx(np.array(euler))
     assert law(x, 0.3).tolist() == law(x).tolist()
 
 
