@@ -117,6 +117,13 @@ def test_entries_lead_to_the_ledgers_rows(built):
     assert 'id="somebody-theorem-1"' in page(built, "results")
 
 
+def test_a_row_of_the_ledger_says_what_would_refute_it(built):
+    said = article(page(built, "results"))
+    assert "Predicted Measured Refuted by Verdict" in said
+    assert re.search(r"sharpened 1 1 more than \W*2\W* holds", said)
+    assert "ours 0 0 a gap above 0.25 holds" in said
+
+
 FAULTS = {
     f"{CHAPTER}.md": [
         (":class: easy", ":class: wide", "ex-two-points-hand does not say how hard"),
@@ -136,6 +143,7 @@ FAULTS = {
             "| theirs |",
             "no entry {from-paper} names this row: Theorem 1",
         ),
+        (" [more than $2$]{.refuted}", "", "nothing would refute this row: Theorem 1"),
     ],
     "intro.md": [
         ("What do two points do?\n", "", "0 questions for 1 parts"),
