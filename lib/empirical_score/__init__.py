@@ -1,143 +1,16 @@
 """The score of a finite training set, and what a generator driven by it can make.
 
-``import empirical_score as es``; importing it, and using it on NumPy arrays, never
-imports torch.  Modules depend only downward: noise, densities, empirical; the
-smoothed scores (smoothing, temperature, unconditional, smoothers, variational);
-samplers and correctors; sharding; targets and networks; divergences, copying, linear,
-relative; neighbors, curves, copy_statistics, copy_tests and the audit on top of them;
-datasets, figures.  ``figures`` (matplotlib) is imported by name.
+``import empirical_score as es``; a module is imported when one of its names is first
+asked for, so that nothing waits for what it does not use.  The names are listed in
+``__init__.pyi``.  Work on NumPy arrays never imports torch.
+
+Modules depend only downward: noise, densities, empirical; the smoothed scores
+(smoothing, temperature, unconditional, smoothers, variational); samplers and
+correctors; sharding; targets and networks; divergences, copying, linear, relative;
+neighbors, curves, copy_statistics, copy_tests and the audit on top of them; datasets,
+figures.  ``figures`` (matplotlib) is imported by name.
 """
 
-from . import (
-    copy_statistics,
-    copy_tests,
-    curves,
-    datasets,
-    graph_ramp,
-    linear,
-    neighbors,
-    relative,
-    smoothers,
-)
-from .audit_result import Audit
-from .auditing import audit
-from .copying import (
-    LeakageBounds,
-    collapse_level,
-    information_density,
-    leakage_bounds,
-    log_wills_functional,
-    mutual_information,
-    renyi_information,
-    score_error_constant,
-)
-from .correctors import sample_corrected, sample_fixed_point
-from .densities import Gaussian, GaussianMixture
-from .divergences import (
-    Estimate,
-    energy_test,
-    gaussian_hellinger,
-    gaussian_kl,
-    gaussian_wasserstein,
-    hellinger,
-    kl_divergence,
-    total_variation,
-    total_variation_1d,
-    wasserstein,
-)
-from .empirical import EmpiricalScore
-from .graph_ramp import GraphRampScore
-from .linear import LinearDenoiser
-from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karras_levels
-from .relative import RelativeDistance, kernel_width
-from .samplers import sample_ode, sample_sde
-from .smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
-from .smoothing import RampScore, TerminalLaw, ramp_loss
-from .targets import NeighborTarget
-from .temperature import PowerTemperature, TemperedScore
-from .unconditional import UnconditionalScore
-from .variational import (
-    SmoothestScore,
-    dual_certificate,
-    kink_place,
-    score_loss,
-    variation_bound,
-)
+import lazy_loader
 
-__all__ = [
-    "Audit",
-    "ConvolvedScore",
-    "Denoiser",
-    "EmpiricalScore",
-    "Estimate",
-    "Gaussian",
-    "GaussianMixture",
-    "GraphRampScore",
-    "LeakageBounds",
-    "LinearDenoiser",
-    "LogSmoothedScore",
-    "NeighborTarget",
-    "OrnsteinUhlenbeck",
-    "PowerTemperature",
-    "RampScore",
-    "RelativeDistance",
-    "ShardedScore",
-    "SmoothestScore",
-    "SwitchedScore",
-    "TemperedScore",
-    "TerminalLaw",
-    "UnconditionalScore",
-    "VarianceExploding",
-    "audit",
-    "collapse_level",
-    "copy_statistics",
-    "copy_tests",
-    "curves",
-    "datasets",
-    "dual_certificate",
-    "energy_test",
-    "gaussian_hellinger",
-    "gaussian_kl",
-    "gaussian_wasserstein",
-    "geometric_levels",
-    "graph_ramp",
-    "hellinger",
-    "information_density",
-    "karras_levels",
-    "kernel_width",
-    "kink_place",
-    "kl_divergence",
-    "leakage_bounds",
-    "linear",
-    "log_wills_functional",
-    "mutual_information",
-    "neighbors",
-    "ramp_loss",
-    "relative",
-    "renyi_information",
-    "sample_corrected",
-    "sample_fixed_point",
-    "sample_ode",
-    "sample_sde",
-    "score_error_constant",
-    "score_loss",
-    "smoothers",
-    "total_variation",
-    "total_variation_1d",
-    "train",
-    "variation_bound",
-    "wasserstein",
-]
-
-
-def __getattr__(name):
-    """Import what needs torch when it is first asked for."""
-    if name in ("Denoiser", "train"):
-        from . import networks
-
-        return getattr(networks, name)
-    if name == "ShardedScore":
-        from .sharding import ShardedScore
-
-        return ShardedScore
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
