@@ -43,9 +43,15 @@ def test_shards_agree_with_one_process(processes, tmp_path):
     """To 1e-12, scores in units of the largest pull; samples of an ODE, too."""
     data, x, levels = problem(np.random.default_rng(0))
     np.savez(tmp_path / "problem.npz", data=data, x=x, levels=levels)
-    run = launch(processes, f"{HERE}/sharded_worker.py", str(tmp_path))
-    _, errors = run.communicate(timeout=300)
-    assert run.returncode == 0, errors
+    command = [sys.executable, f"{HERE}/sharded_worker.py", str(tmp_path)]
+    run = subprocess.run(
+        [*command, str(processes)],
+        env=ENVIRONMENT,
+        text=True,
+        stderr=subprocess.PIPE,
+        timeout=300,
+    )
+    assert run.returncode == 0, run.stderr
     law = EmpiricalScore(data)
     for rank in range(processes):
         found = np.load(tmp_path / f"rank{rank}.npz", allow_pickle=False)
