@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -51,3 +52,16 @@ def pytest_configure(config) -> None:
     except ImportError:
         return
     IPyNbCell.compare_outputs = compare_outputs
+
+
+def pytest_terminal_summary(terminalreporter) -> None:
+    """Name the ten chapters that took longest, after the cells that did."""
+    seconds: Counter = Counter()
+    for report in (r for group in terminalreporter.stats.values() for r in group):
+        place = getattr(report, "nodeid", "").partition("::")[0]
+        if place.endswith(".ipynb"):
+            seconds[place] += getattr(report, "duration", 0.0)
+    if seconds:
+        terminalreporter.section("slowest 10 chapters")
+    for place, taken in seconds.most_common(10):
+        terminalreporter.line(f"{taken:6.1f} s  {place}")

@@ -36,6 +36,8 @@ def test_comparison_fails_on_changed_formula_figure_number_and_output(book):
     want = {f"FAILED {name}::Cell {number}" for name in files for number in (1, 2, 3)}
     assert failed == want, result.stdout[-3000:]
     assert result.returncode == 1
+    slowest = lines[next(k for k, li in enumerate(lines) if "slowest 10 ch" in li) :]
+    assert all(any(name in line for line in slowest[1:3]) for name in files), slowest
     written = {p.name for p in (book / "_build" / "figure-diffs").glob("*.png")}
     for kind in ("stored", "fresh"):
         assert f"chapters-score-outputs-ipynb-Cell-2-1-{kind}.png" in written
@@ -170,6 +172,16 @@ def test_chapters_are_all_compared(book):
     gate = dict(gates.stages(book, 2))["chapters re-executed"]
     assert gate[-1] == f"{CHAPTER}.ipynb"
     assert "loadscope" in gate and "--nbval" in gate
+
+
+def test_chapters_on_image_sets_come_first_as_they_take_longest(book):
+    place = book / "chapters" / "years"
+    place.mkdir()
+    (place / "large.md").write_text("---\nneeds:\n  mnist: 0\n---\n")
+    (place / "large.ipynb").touch()
+    gate = dict(gates.stages(book, 2))["chapters re-executed"]
+    assert gate[-2:] == ["chapters/years/large.ipynb", f"{CHAPTER}.ipynb"]
+    assert "--no-loadscope-reorder" in gate
 
 
 def test_stored_notebooks_are_plain_json(written):

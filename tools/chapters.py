@@ -123,7 +123,7 @@ def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str
     for cell in code_cells(book):
         raises = "raises-exception" in cell.metadata.get("tags", [])
         digest.update(f"cell {raises}\n{cell.source}\n".encode())
-    for path in sorted((root / "lib" / "empirical_score").glob("*.py")):
+    for path in sorted((root / "lib" / "empirical_score").glob("*.py*")):
         digest.update(f"module {path.name}\n".encode() + path.read_bytes())
     pins = root / "requirements.txt"
     if pins.exists():

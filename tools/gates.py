@@ -40,8 +40,11 @@ def stages(root: Path, jobs: int) -> list[tuple[str, list[str]]]:
     python = sys.executable
     pytest = [python, "-m", "pytest", "-q", "-n", str(jobs), "--durations", "10"]
     book = str(Path(python).parent / "jupyter-book")
-    notebooks = [str(p.relative_to(root)) for p in chapters.notebooks(root)]
-    comparison = [*pytest, "--dist", "loadscope", "--nbval", "--nbval-current-env"]
+    # Chapters on image sets take longest: they come first, so that none is waited for.
+    paths = sorted(chapters.notebooks(root), key=lambda p: not chapters.needed_data(p))
+    notebooks = [str(path.relative_to(root)) for path in paths]
+    comparison = [*pytest, "--nbval", "--nbval-current-env"]
+    comparison += ["--dist", "loadscope", "--no-loadscope-reorder"]
     comparison += [
         f"--nbval-cell-timeout={kernel.CELL_TIMEOUT}",
         "-p",
