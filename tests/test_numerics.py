@@ -119,14 +119,14 @@ def test_portable_prints_what_ran_what_could_not_and_what_differs(book):
     options = ("--setups", "own", "SkylakeX")
     result = call(book, "python", "tools/portable.py", *options)
     assert result.returncode == 1, result.stderr
-    verdict, *failures, last = result.stdout.splitlines()
-    assert verdict.split() == "own 0 chapters agree, 1 DIFFER".split()
+    lines = [" ".join(line.split()) for line in result.stdout.splitlines()]
     assert {
-        f"    {CHAPTER}.md: cell 1: stdout: '1.856\\n' instead of '1.857\\n'",
-        f"    {CHAPTER}.md: cell 3: ZeroDivisionError: division by zero",
-    } <= {*failures, last}
+        f"own: {CHAPTER}.md: cell 1: stdout: '1.856\\n' instead of '1.857\\n'",
+        f"own: {CHAPTER}.md: cell 3: ZeroDivisionError: division by zero",
+        "own 0 1 0",
+    } <= set(lines)
     if "SkylakeX" not in ABLE:
-        assert last.split(maxsplit=2)[:2] == ["SkylakeX", "SKIPPED:"]
+        assert lines[-1].startswith("SkylakeX SKIPPED: no")
 
 
 TYPO = """

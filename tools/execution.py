@@ -25,12 +25,15 @@ def execute(
     root: Path,
     setup: numerics.Setup = numerics.OWN,
 ) -> dict[str, object]:
-    """Run every cell of a chapter in its folder; what the kernel computed with."""
+    """Run every cell of a chapter in its folder; what the kernel computed with.
+
+    Other set-ups than the machine's own may take ten times as long.
+    """
     probe = nbformat.v4.new_code_cell(REPORT)
     book.cells.append(probe)
     client = NotebookClient(
         book,
-        timeout=kernel.CELL_TIMEOUT,
+        timeout=kernel.CELL_TIMEOUT * (1 if setup is numerics.OWN else 10),
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,

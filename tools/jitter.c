@@ -1,10 +1,10 @@
 /* Other last digits: a stand-in for the processors that one does not have.
 
    Loaded before everything else (LD_PRELOAD), it moves one factor of every matrix
-   product of NumPy, SciPy and torch, and every value of exp, log, pow and so on, by a
-   few units in the last place: about what another kernel, vector width or number of
-   threads does. NUMERIC_JITTER=SEED:UNITS:UNITS32 says how; at most so many units for
-   double and for single precision.
+   product of NumPy, SciPy and torch, and every value of their exp, log, pow and so on,
+   by a few units in the last place: about what another kernel, vector width or number
+   of threads does. NUMERIC_JITTER=SEED:UNITS:UNITS32 says by how many at most, in double
+   and in single precision; functions, which are accurate everywhere, by no more than 2.
 
    How far a number is moved depends on the seed and on the number alone, so the same
    call gives the same result twice, symmetric matrices stay symmetric, and threads do
@@ -15,17 +15,18 @@
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <link.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 static uint64_t seed;
-static int64_t units64, units32;
+static int64_t units_double, units_float;
 
 __attribute__((constructor)) static void settings(void) {
     const char *text = getenv("NUMERIC_JITTER");
-    if (!text || sscanf(text, "%lu:%ld:%ld", &seed, &units64, &units32) != 3) {
+    if (!text || sscanf(text, "%lu:%ld:%ld", &seed, &units_double, &units_float) != 3) {
         fprintf(stderr, "NUMERIC_JITTER=%s: SEED:UNITS:UNITS32 expected\n", text);
         exit(2);
     }
@@ -40,18 +41,18 @@ static int64_t draw(uint64_t bits, int64_t units) {
 }
 
 /* Numbers whose lower half is zero, zero itself, infinities and NaN stay. */
-#define MOVED(NAME, T, BITS, UNITS, LOWER, TOP)                                        \
-    static T NAME(T value) {                                                           \
+#define MOVED(T, BITS, LOWER, TOP)                                                     \
+    static T moved_##T(T value, int64_t units) {                                       \
         BITS bits, other;                                                              \
         memcpy(&bits, &value, sizeof bits);                                            \
         if (!(bits & LOWER) || (bits & TOP) == TOP) return value;                      \
-        other = bits + draw(bits, UNITS);                                              \
+        other = bits + draw(bits, units);                                              \
         if ((other & TOP) == TOP) return value;                                        \
         memcpy(&value, &other, sizeof bits);                                           \
         return value;                                                                  \
     }
-MOVED(moved_double, double, uint64_t, units64, 0xffffffff, 0x7ff0000000000000)
-MOVED(moved_float, float, uint32_t, units32, 0x7ff, 0x7f800000)
+MOVED(double, uint64_t, 0xffffffff, 0x7ff0000000000000)
+MOVED(float, uint32_t, 0x7ff, 0x7f800000)
 
 /* A moved copy of `lines` times `width` numbers; lines begin `step` numbers apart. */
 #define COPY(T)                                                                        \
@@ -59,23 +60,35 @@ MOVED(moved_float, float, uint32_t, units32, 0x7ff, 0x7f800000)
         T *copy = malloc((lines * width + 1) * sizeof(T));                             \
         for (int64_t i = 0; copy && i < lines; i++)                                    \
             for (int64_t j = 0; j < width; j++)                                        \
-                copy[i * width + j] = moved_##T(from[i * step + j]);                   \
+                copy[i * width + j] = moved_##T(from[i * step + j], units_##T);        \
         return copy ? copy : (abort(), copy);                                          \
     }
 COPY(double)
 COPY(float)
 
-/* The function that is replaced: in the library that calls, or in what it is linked to. */
-static void *original(const char *name, void *caller) {
+/* The function that is replaced: the caller's, or the first in any library. */
+static void *in_library(const char *path, const char *name) {
+    void *library = path ? dlopen(*path ? path : 0, RTLD_NOLOAD | RTLD_LAZY) : 0;
+    return library ? dlsym(library, name) : 0;
+}
+struct search { const char *name; void *own, *found; };
+static int look(struct dl_phdr_info *info, size_t size, void *data) {
+    struct search *search = data;
+    void *found = in_library(info->dlpi_name, search->name);
+    if (size && found != search->own) search->found = found;
+    return search->found != 0;
+}
+static void *original(const char *name, void *own, void *caller) {
     Dl_info where;
-    void *library = dladdr(caller, &where) ? dlopen(where.dli_fname, RTLD_NOLOAD | RTLD_LAZY) : 0;
-    void *found = library ? dlsym(library, name) : 0;
-    if (!found) fprintf(stderr, "jitter: nobody has %s\n", name), abort();
-    return found;
+    struct search search = {name, own, 0};
+    if (dladdr(caller, &where)) search.found = in_library(where.dli_fname, name);
+    if (!search.found) dl_iterate_phdr(look, &search);
+    if (!search.found) fprintf(stderr, "jitter: nobody has %s\n", name), abort();
+    return search.found;
 }
 #define ORIGINAL(NAME)                                                                 \
     static __typeof__(&NAME) real;                                                     \
-    if (!real) real = original(#NAME, __builtin_return_address(0))
+    if (!real) real = original(#NAME, (void *)&NAME, __builtin_return_address(0))
 
 static int64_t atleast1(int64_t n) { return n > 0 ? n : 1; }
 enum { ROWS = 101, PLAIN = 111 };
@@ -188,23 +201,28 @@ FORTRAN_BLAS(s, _, float, int)
 BATCH(cblas_dgemm_batch, double)
 BATCH(cblas_sgemm_batch, float)
 
-/* Elementary functions, which NumPy, SciPy and Python call. */
-#define ONE(NAME, T)                                                                   \
-    T NAME(T x) {                                                                      \
-        static T (*real)(T);                                                           \
+/* Elementary functions, where NumPy and SciPy call them. Python's own are alike on all
+   machines. */
+static int for_arrays(void *caller) {
+    Dl_info where;
+    if (!dladdr(caller, &where)) return 0;
+    return strstr(where.dli_fname, "/numpy/") || strstr(where.dli_fname, "/scipy/");
+}
+#define FUNCTION(NAME, T, PARAMETERS, ARGUMENTS)                                       \
+    T NAME PARAMETERS {                                                                \
+        static __typeof__(&NAME) real;                                                 \
+        static void *last;                                                             \
+        static int moves;                                                              \
+        void *caller = __builtin_return_address(0);                                    \
         if (!real) real = dlsym(RTLD_NEXT, #NAME);                                     \
-        return moved_##T(real(x));                                                     \
+        if (caller != last) moves = for_arrays(caller), last = caller;                 \
+        return moves ? moved_##T(real ARGUMENTS, units_##T < 2 ? units_##T : 2)        \
+                     : real ARGUMENTS;                                                 \
     }
-#define TWO(NAME, T)                                                                   \
-    T NAME(T x, T y) {                                                                 \
-        static T (*real)(T, T);                                                        \
-        if (!real) real = dlsym(RTLD_NEXT, #NAME);                                     \
-        return moved_##T(real(x, y));                                                  \
-    }
-#define BOTH(NUMBER, NAME) NUMBER(NAME, double) NUMBER(NAME##f, float)
-BOTH(ONE, exp) BOTH(ONE, exp2) BOTH(ONE, expm1) BOTH(ONE, cbrt)
-BOTH(ONE, log) BOTH(ONE, log2) BOTH(ONE, log10) BOTH(ONE, log1p)
-BOTH(ONE, sin) BOTH(ONE, cos) BOTH(ONE, tan)
-BOTH(ONE, asin) BOTH(ONE, acos) BOTH(ONE, atan)
-BOTH(ONE, sinh) BOTH(ONE, cosh) BOTH(ONE, tanh)
-BOTH(TWO, pow) BOTH(TWO, atan2)
+#define ONE(NAME) FUNCTION(NAME, double, (double x), (x))                              \
+    FUNCTION(NAME##f, float, (float x), (x))
+#define TWO(NAME) FUNCTION(NAME, double, (double x, double y), (x, y))                 \
+    FUNCTION(NAME##f, float, (float x, float y), (x, y))
+ONE(exp) ONE(exp2) ONE(expm1) ONE(log) ONE(log2) ONE(log10) ONE(log1p) ONE(cbrt)
+ONE(sin) ONE(cos) ONE(tan) ONE(asin) ONE(acos) ONE(atan) ONE(sinh) ONE(cosh) ONE(tanh)
+TWO(pow) TWO(atan2)

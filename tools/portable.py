@@ -5,8 +5,9 @@
     python tools/portable.py --setups own "jitter 7:2:2"  some set-ups
     python tools/portable.py --list                       what can run here
 
-The outputs must agree with the stored ones, by the rules of `comparison.py`. A table
-says which set-ups ran, which could not and why, and which cells gave something else.
+The outputs must agree with the stored ones, by the rules of `comparison.py`. What does
+not is said at once, and a table at the end counts the chapters that agree under each
+set-up and names the set-ups that could not run.
 The set-ups are in `numerics.py`; any `jitter SEED:UNITS:UNITS32` is one too.
 """
 
@@ -20,7 +21,7 @@ import os
 import re
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import nbformat
@@ -88,32 +89,31 @@ def check(path: Path, root: Path, setup: numerics.Setup) -> list[str] | None:
 
 
 def run(paths: list[Path], root: Path, setups: list, processes: int) -> int:
-    """Check chapters under set-ups, print the table, and return the exit status."""
+    """Check chapters under set-ups, print what differs and then the table."""
     usual(root)
-    failed = False
+    able = [setup for setup in setups if not setup.obstacle]
+    results: dict[str, list] = {setup.name: [] for setup in able}
     with ThreadPoolExecutor(max_workers=processes) as pool:
-        rows = [
-            (setup, {path: pool.submit(check, path, root, setup) for path in paths})
-            for setup in setups
-            if not setup.obstacle
-        ]
-        for setup, jobs in rows:
-            found = {path: job.result() for path, job in jobs.items()}
-            good = [path for path, lines in found.items() if lines == []]
-            bad = {path: lines for path, lines in found.items() if lines}
-            skipped = len(paths) - len(good) - len(bad)
-            words = [f"{len(good)} chapters agree"]
-            words += [f"{len(bad)} DIFFER"] if bad else []
-            words += [f"{skipped} skipped, their data are missing"] if skipped else []
-            print(f"{setup.name:<24}{', '.join(words)}", flush=True)
-            for path, lines in bad.items():
-                for line in lines:
-                    print(f"    {path.relative_to(root)}: {line}", flush=True)
-            failed = failed or bool(bad)
+        jobs = {
+            pool.submit(check, path, root, setup): (setup.name, path.relative_to(root))
+            for setup in able
+            for path in paths
+        }
+        for job in as_completed(jobs):
+            name, path = jobs[job]
+            results[name].append(job.result())
+            for line in job.result() or []:
+                print(f"{name}: {path}: {line}", flush=True)
+    print(f"\n{'set-up':<24}{'agree':>7}{'differ':>8}{'without data':>14}")
     for setup in setups:
         if setup.obstacle:
             print(f"{setup.name:<24}SKIPPED: {setup.obstacle}")
-    return 1 if failed else 0
+            continue
+        found = results[setup.name]
+        agree, missing = found.count([]), found.count(None)
+        differ = len(found) - agree - missing
+        print(f"{setup.name:<24}{agree:>7}{differ:>8}{missing:>14}")
+    return 1 if any(line for found in results.values() for line in found) else 0
 
 
 def main(arguments: list[str] | None = None) -> int:
