@@ -2,11 +2,13 @@
 
     python tools/experiments/a_fair_comparison.py [problem[:draws] ...] [options]
 
-Every way of smoothing, at several strengths, on six training problems and several
-training draws of each: about twenty minutes on one core. What is recorded already is
-not computed again, so it can be run in portions (``--seconds``, ``--methods``). The
-record beside this script (NumPy arrays, no pickle) holds, for each ``problem/method``,
-the measures of every draw and strength, and the weights of small networks; no more.
+Every way of smoothing, at several strengths, on six training problems: ten training
+draws of each curve and three of each image set, of the networks three throughout. One
+call without arguments makes it all, in about an hour on one core. What is
+recorded already is not computed again, so it can be run in portions (``--seconds``,
+``--methods``). The record beside this script (NumPy arrays, no pickle) holds, for each
+``problem/method``, the measures of every draw and strength, and the weights of small
+networks; no more.
 """
 
 import argparse
@@ -24,7 +26,7 @@ import empirical_score as es
 RECORD = Path(__file__).with_suffix(".npz")
 TOYS = "circle_even", "circle", "moons", "roll"
 IMAGES = "digits", "fashion"
-DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 3)
+DRAWS = {"digits": 3, "fashion": 3} | dict.fromkeys(TOYS, 10)
 NETWORK_DRAWS = 3
 DRAWN = {True: 24, False: 12}  # places to average over, for toys and for images
 TOY_MEASURES = "copied", "distance", "coverage", "transport"
