@@ -82,6 +82,18 @@ def test_no_copying(b, h):
     assert notes_of(found) == []
 
 
+def test_at_a_threshold_is_not_below_it():
+    ours, theirs = sample(300, below=4), sample(200, below=3)
+    ours.ratio[:2] = theirs.ratio[:2] = 1 / 3
+    ours.relative[:5] = theirs.relative[:7] = 1 / 2
+    found = judged(ours, theirs)
+    assert found.statistics["ratio"].generated_below == (2, 300)
+    assert found.statistics["ratio"].holdout_below == (1, 200)
+    assert found.statistics["relative"].generated_below == (0, 300)
+    assert found.statistics["relative"].holdout_below == (0, 200)
+    assert not {flag.sample for flag in found.flagged} & {0, 1}
+
+
 @pytest.mark.parametrize(
     ("exact", "words"),
     [
