@@ -56,7 +56,8 @@ else
     fi
     [ ! -e .venv ] || echo "The .venv here is unfinished, or not for this Python or place."
     echo "Making .venv with $("$python" --version)"
-    { rm -rf .venv && mkdir .venv; } 2>/dev/null || fail "No permission to write in $PWD"
+    said=$({ rm -rf .venv && mkdir .venv; } 2>&1) || fail "No .venv in $PWD: ${said%%
+*}"
     : >"$stamp"
     "$python" -m venv .venv
     now=$(.venv/bin/python -c "$state")
@@ -66,10 +67,9 @@ echo "Installing the pinned requirements into .venv (one or two minutes the firs
 log=.venv/install.log
 was=$(cat "$stamp" 2>/dev/null) || was=""
 : >"$stamp"
-: >"$log"
 install() {
-    .venv/bin/python -m pip install --disable-pip-version-check --only-binary :all: \
-        "$@" >>"$log" 2>&1
+    .venv/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+        --only-binary :all: "$@" >"$log" 2>&1
 }
 # Of PyPI's torch for Linux, the gigabytes of CUDA are of no use here.
 torch=$(grep '^torch==' requirements.txt)
@@ -81,8 +81,8 @@ fi
 if ! install -r requirements.txt -r tools/requirements.txt; then
     # What stopped before it changed anything may go on where it was.
     grep -q '^Installing collected' "$log" || printf '%s' "$was" >"$stamp"
-    why=$(grep '^ERROR: ' "$log" | grep -m 1 -v 'from versions') || why="see below"
+    why=$(sed -n '/(from versions:/d; s/^ERROR: //p' "$log" | head -n 1)
     ! grep -q 'Retrying (Retry(total=0' "$log" || why="the package index is out of reach"
-    fail "Installing failed: ${why#ERROR: } (all that pip said: $log)"
+    fail "Installing failed: ${why:-pip stopped} (all that pip said: $log)"
 fi
 printf '%s\n%s' "$wanted" "$now" >"$stamp"
