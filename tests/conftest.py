@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import notebooks
-from minihouse import CHAPTER, build, lay_out, once
+from minihouse import CHAPTER, FORK, build, lay_out, once
 
 
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -45,6 +45,18 @@ def built(written, tmp_path_factory) -> Path:
         assert result.returncode == 0, result.stdout + result.stderr
 
     return once(shared(tmp_path_factory) / "built", make)
+
+
+@pytest.fixture(scope="session")
+def published(written, tmp_path_factory) -> Path:
+    """The small book's site as a fork's workflow builds it. Copy before changing it."""
+
+    def make(book: Path) -> None:
+        shutil.copytree(written, book)
+        result = build(book, **FORK, GITHUB_SHA="abc123")
+        assert result.returncode == 0, result.stdout + result.stderr
+
+    return once(shared(tmp_path_factory) / "published", make) / "_build" / "html"
 
 
 @pytest.fixture

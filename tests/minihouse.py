@@ -23,6 +23,7 @@ HOUSE = (
     "tools",
 )
 CHAPTER = "chapters/score/two_points"
+FORK = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "Some/fork"}
 
 
 def call(folder: Path, *command: str, **variables: str) -> subprocess.CompletedProcess:

@@ -11,7 +11,7 @@ from docutils import nodes
 
 import browse_site
 import check_site
-from minihouse import CHAPTER, ROOT, build
+from minihouse import CHAPTER, FORK, ROOT
 
 sys.path.insert(0, str(ROOT / "_ext"))
 import scheme_ext
@@ -23,7 +23,6 @@ COLORS = """() => [
     const style = getComputedStyle(document.querySelector(where));
     return [style.color, style.backgroundColor];
 })"""
-FORK = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "Some/fork"}
 HOME = "https://some.github.io/fork/"
 needs_browser = pytest.mark.skipif(
     browse_site.find_browser() is None, reason="no Chromium on this machine"
@@ -60,16 +59,6 @@ def test_description_is_the_first_paragraph_in_plain_text():
     result += nodes.Text(" and" * share_ext.LONGEST)
     long = share_ext.description(document, macros)
     assert len(long) <= share_ext.LONGEST + 2 and long.endswith(" and …")
-
-
-@pytest.fixture(scope="module")
-def published(written, tmp_path_factory):
-    """The small book's site as a fork's workflow builds it."""
-    book = tmp_path_factory.mktemp("published") / "book"
-    shutil.copytree(written, book)
-    result = build(book, **FORK)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return book / "_build" / "html"
 
 
 def test_published_site_says_where_it_is(published):
