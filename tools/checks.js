@@ -12,16 +12,18 @@ function once(make) {
   };
 }
 
-// The theme's script follows the color scheme in its own time, and colors fade over.
+// The theme's script follows the color scheme in its own time; colors would fade over,
+// for as long as a busy machine takes, and are brought to their ends at once.
 async function settled(scheme) {
   const frame = () => new Promise(requestAnimationFrame);
   const theme = () => document.documentElement.dataset.theme ?? scheme;
   for (let k = 0; k < 120 && theme() !== scheme; k++) await frame();
   await frame();
-  await frame();
-  const fades = document.getAnimations().map(a => a.finished);
-  const patience = new Promise(resolve => setTimeout(resolve, 2000));
-  await Promise.race([Promise.allSettled(fades), patience]);
+  const finite = a => a.effect.getComputedTiming().endTime < Infinity;
+  for (let k = 0; k < 3; k++) {
+    document.getAnimations().filter(finite).forEach(a => a.finish());
+    await frame();
+  }
 }
 
 async function typeset() {
