@@ -41,7 +41,7 @@ VIEWS = (  # each differs from the one before in one thing
 )
 CHECKS = Path(__file__).with_name("checks.js").read_text(encoding="utf-8")
 OWN = ("file:", "data:", "blob:", "http://localhost", "http://127.0.0.1")
-PATIENCE = 120_000  # milliseconds, for the largest page on a busy machine
+PATIENCE = 300_000  # milliseconds, for the largest page on a busy machine
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
