@@ -358,6 +358,8 @@ def test_help_tells_options_defaults_formats_and_exit_status(capsys):
     defaults = {k: p.default for k, p in inspect.signature(es.audit).parameters.items()}
     for option in (*GIVEN, "--train", "--generated", "--holdout", "--out", "--force"):
         assert re.search(rf"{option}\b", text), option
+    for name in SIZES:
+        assert f"--{name} FILE [FILE ...]" in text
     for name in ("neighbors", "level", "confidence", "permutations", "seed"):
         assert re.search(rf"--{name} \S+ default {defaults[name]}\b", text), name
     assert "default 0.1" in text and "default 1/3" in text and "default 256" in text

@@ -130,6 +130,15 @@ def test_tight_clusters_far_from_each_other(dtype, d):
             np.testing.assert_allclose(found, expected, rtol=1e-12, atol=0)
 
 
+@pytest.mark.parametrize("far", [1e200, -1e200])
+def test_far_points_do_not_overflow(far):
+    data = np.random.default_rng(6).standard_normal((40, 70))
+    distances, index = neighbors.nearest(np.full((1, 70), far), data)
+    assert distances[0, 0] == pytest.approx(abs(far) * 70**0.5, rel=1e-12)
+    distances, index = neighbors.nearest(data[:1], np.full((1, 70), far))
+    assert distances[0, 0] == pytest.approx(abs(far) * 70**0.5, rel=1e-12)
+
+
 def test_memory_bounds_the_arrays_of_a_block():
     rng = np.random.default_rng(5)
     data, x = rng.standard_normal((20_000, 64)), rng.standard_normal((3000, 64))
