@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -249,7 +250,12 @@ assert glued.metadata["scrapbook"]["name"] == "a"
         capture_output=True,
         text=True,
         cwd=tmp_path,
-        env={"PATH": "", "HOME": str(tmp_path), "IPYTHONDIR": str(tmp_path)},
+        env={
+            "PATH": "",
+            "HOME": str(tmp_path),
+            "IPYTHONDIR": str(tmp_path),
+            "PYTHONPATH": os.pathsep.join(sys.path),  # the library of this test
+        },
     )
     assert done.returncode == 0, done.stderr
 
