@@ -28,6 +28,7 @@ __all__ = [
     "clipped_exp",
     "device",
     "double",
+    "itemsize",
     "largest",
     "largest_of",
     "like",
@@ -39,6 +40,13 @@ __all__ = [
 
 
 BLOCK = 2**22  # numbers that are looked at together
+# Noise levels whose squares are normal numbers, with room for what these divide, by the
+# bytes of a number.
+LEVELS = {4: (1e-18, 1e18), 8: (1e-150, 1e150)}
+EPS = {4: 2.0**-23, 8: 2.0**-52}
+# Terms whose sum is left to float32: some libraries add them one by one, and where they
+# are alike so are their rounding errors, an eighth of a unit for each.
+CHUNK = 512
 
 
 def as_points(value, name, dimension=None):
@@ -84,7 +92,8 @@ def as_sigma(sigma, count, reference, name="sigma"):
     """Return the noise level as a positive array of shape ``(count,)``.
 
     ``sigma`` is a positive scalar or one positive number for each of the ``count``
-    rows; the result has the kind, dtype and device of ``reference``.
+    rows; the result has the kind, dtype and device of ``reference``.  Raises
+    ``ValueError`` for levels whose squares that dtype cannot hold.
     """
     array = as_real(sigma, name)
     if array.ndim > 1 or (array.ndim == 1 and array.shape[0] not in (1, count)):
@@ -95,6 +104,14 @@ def as_sigma(sigma, count, reference, name="sigma"):
     xp = array_namespace(array)
     if not bool(xp.all(xp.isfinite(array) & (array > 0))):
         raise ValueError(f"{name} must be finite and positive, got {_show(array)}")
+    low, high = LEVELS[itemsize(reference)]
+    inside = (double(array) >= low) & (double(array) <= high)
+    if not bool(xp.all(inside)):
+        more = "; data and x of float64 allow 1e-150 to 1e+150" if high == 1e18 else ""
+        raise ValueError(
+            f"{name} must be from {low:g} to {high:g}, so that float"
+            f"{8 * itemsize(reference)} holds its square, got {_show(array)}{more}"
+        )
     array = like(array, reference)
     return array_namespace(array).broadcast_to(array, (count,))
 
@@ -136,6 +153,11 @@ def like(array, reference):
     return np.asarray(array, dtype=reference.dtype)
 
 
+def itemsize(array):
+    """Return the bytes of one number of a floating array: 4 or 8."""
+    return 4 if str(array.dtype).endswith("float32") else 8
+
+
 def largest(values, count):
     """Return the columns of the ``count`` largest entries of each row (any order)."""
     if is_numpy_array(values):
@@ -170,9 +192,14 @@ def add_product(out, left, right):
 
 def squared_lengths(values):
     """Return the sum of squares of each row, ``(m,)``, in float64."""
-    if is_numpy_array(values):
-        return double(np.einsum("ij,ij->i", values, values))
-    return double(array_namespace(values).linalg.vector_norm(values, axis=1)) ** 2
+    total = 0.0
+    for start in range(0, values.shape[1], CHUNK):
+        part = values[:, start : start + CHUNK]
+        if is_numpy_array(part):
+            total = total + double(np.einsum("ij,ij->i", part, part))
+        else:
+            total = total + double(part.norm(dim=1)) ** 2
+    return total
 
 
 def row_sums(values, rows, count):

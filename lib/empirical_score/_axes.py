@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from ._arrays import is_torch_array, like
+from ._arrays import double, like
 
 # The first panels hold these shares of the axes together.
 SHARES, SHALLOW = (1 / 96, 1 / 24, 1 / 8, 1 / 3, 1 / 2), 0.13
@@ -32,6 +32,7 @@ class Axes:
     rests : one ``(n,)`` array a panel, bounds on the lengths left over after it
     norms : bounds on the largest singular value of the rests, from no panel on
     longest : the largest rest after each of the first panels
+    even : ``(d,)``, the mean of the points, from the center: that is rounded
     table : ``(n, ...)``, whose averages bound errors: the squared length of a point,
         rest and squared rest after each of the first panels, coordinates in the first
     """
@@ -41,7 +42,8 @@ class Axes:
         depths = {min(d, max(8, round(share * d))) for share in SHARES}
         self.depths = [0, *sorted(depths)]
         self.shallow = max(1, sum(depth <= SHALLOW * d for depth in depths))
-        variances, axes = np.linalg.eigh(_covariance(engine))
+        self.even, covariance = _moments(engine)
+        variances, axes = np.linalg.eigh(covariance)
         variances, axes = np.append(variances[::-1], 0.0), axes[:, ::-1]
         single = engine.xp.astype(engine.points[:1], engine.xp.float32)
         axes = np.ascontiguousarray(axes[:, : self.depths[-1]])
@@ -67,8 +69,9 @@ class Axes:
         xp, parts = engine.xp, []
         rests = [[] for _ in range(self.panels)]
         for columns, block in engine.blocks():
-            block = xp.astype(block - engine.center, xp.float32, copy=False)
-            inside = block @ self.directions
+            # Products of float32 may round the long coordinates alike for many axes.
+            inside = _gaps(engine, block) @ double(self.directions)
+            inside = xp.astype(inside, xp.float32)
             squares = 2 * xp.astype(engine.half_squares[columns], xp.float64)
             left = squares
             for panel, rest in enumerate(rests):
@@ -90,16 +93,19 @@ class Axes:
         self.longest = [float(xp.max(rest)) for rest in shallow]
 
 
-def _covariance(engine):
-    """Return the covariance matrix of the points, ``(d, d)``, NumPy float64."""
-    total = 0.0
+def _moments(engine):
+    """Return the mean of the points and that of their squares, from the center.
+
+    In float64, the second as a NumPy array ``(d, d)``: small variances would drown in
+    what float32 rounds of large ones.
+    """
+    first, second, n = 0.0, 0.0, engine.points.shape[0]
     for _, block in engine.blocks():
-        gaps = block - engine.center
-        total = total + _numpy(gaps.T @ gaps)
-    return total / engine.points.shape[0]
+        gaps = _gaps(engine, block)
+        first = first + engine.xp.sum(gaps, axis=0)
+        second = second + gaps.T @ gaps
+    return first / n, like(second / n, np.empty(0))
 
 
-def _numpy(array):
-    if is_torch_array(array):
-        array = array.detach().cpu().numpy()
-    return np.asarray(array, np.float64)
+def _gaps(engine, block):
+    return double(block) - double(engine.center)

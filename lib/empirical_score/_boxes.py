@@ -20,7 +20,7 @@ sigma and the tolerance, however many points they hold.
 
 import math
 
-from ._arrays import row_blocks, row_maxima, row_sums
+from ._arrays import EPS, double, row_blocks, row_maxima, row_sums
 from ._certified import Certificate, summed
 from ._fused import FASTER, can_fuse
 from ._pairs import Crowded
@@ -42,11 +42,12 @@ class Boxes:
         self.engine = engine
         points = xp.astype(engine.points, xp.float64, copy=False)
         self.points = points[halved(points, LEAF, xp)]
-        n = self.points.shape[0]
-        self.levels, size = [_nodes(self.points, LEAF, xp)], LEAF
+        n, size = self.points.shape[0], LEAF
+        self.levels = [_nodes(engine, self.points, size)]
         while self.levels[-1].count.shape[0] > ROOTS:
             size *= 2
-            self.levels.append(_nodes(self.points, size, xp))
+            self.levels.append(_nodes(engine, self.points, size))
+        self.terms = LEAF + 2 * self.levels[0].count.shape[0]  # in the sums of a row
         leaves = self.levels[0].count.shape[0]
         places = xp.arange(leaves * LEAF, device=_device(points))
         last = xp.clip(places, None, n - 1)
@@ -65,8 +66,8 @@ class Boxes:
         xp, (n, d) = self.xp, self.points.shape
         x, sigma = xp.astype(x, xp.float64), xp.astype(sigma, xp.float64)
         mean, error, mass = xp.zeros_like(x), 0 * sigma, 0 * sigma
+        proved = sigma > 0
         budget, pairs = tolerance * math.sqrt(d), 0
-        rounding = (2 * self.engine.eps + 64 * 2.0**-52) * self.engine.reach
         every = xp.arange(x.shape[0], device=_device(x))
         first = every % max(1, x.shape[0] // PROBED) == 0
         todo = [(xp.nonzero(~first)[0], budget), (xp.nonzero(first)[0], budget)]
@@ -78,7 +79,8 @@ class Boxes:
                 part = Descent(self, x[rows], sigma[rows], goal)
             except TooMany:
                 rows = xp.concat([rows, *(more for more, _ in todo)])
-                mean[rows], error[rows] = self._sum_all(x[rows], sigma[rows], budget)
+                found = self._sum_all(x[rows], sigma[rows], budget)
+                mean[rows], error[rows], proved[rows] = found
                 mass[rows] = 0.0
                 pairs += rows.shape[0] * n
                 break
@@ -88,16 +90,23 @@ class Boxes:
                 continue
             mean[rows], error[rows], mass[rows] = part.mean, part.error, part.discarded
             pairs += part.pairs
-            over = xp.nonzero(part.error > budget)[0]
+            coarse = rows[part.rounding > budget / 8]
+            if coarse.shape[0]:
+                # Log weights so large have to be taken from differences.
+                found = self._sum_all(x[coarse], sigma[coarse], budget)
+                mean[coarse], error[coarse], proved[coarse] = found
+                mass[coarse] = 0.0
+                pairs += coarse.shape[0] * n
+            over = xp.nonzero((part.error > budget) & (part.rounding <= budget / 8))[0]
             if over.shape[0] and goal > 0:
                 # Only the end tells how far the mean lies from x: ask for more.
                 goal = goal / 4 if goal > budget / 100 else 0.0
                 todo.append((rows[over], goal))
-        error = (error + rounding) / math.sqrt(d)
-        return mean, Certificate(error, mass, pairs / (n * x.shape[0]))
+        share = pairs / (n * x.shape[0])
+        return mean, Certificate(error / math.sqrt(d), mass, share, proved)
 
     def _sum_all(self, x, sigma, budget):
-        """Return the means over all points, and bounds on their errors."""
+        """Return the means over all points, bounds on their errors, if these hold."""
         xp, dtype = self.xp, self.engine.points.dtype
         x, sigma = (xp.astype(value, dtype, copy=False) for value in (x, sigma))
         return summed(self.engine, x, sigma, budget)
@@ -108,10 +117,13 @@ class TooMany(Exception):
 
 
 class Nodes:
-    """The nodes of one level: number, mean, radius and variance of their points."""
+    """The nodes of one level: number, mean, radius and variance of their points.
 
-    def __init__(self, size, count, mean, radius, variance):
-        self.size, self.count, self.mean = size, count, mean
+    The mean is rounded, by at most ``blur``.
+    """
+
+    def __init__(self, size, count, mean, blur, radius, variance):
+        self.size, self.count, self.mean, self.blur = size, count, mean, blur
         self.radius, self.variance = radius, variance
 
 
@@ -160,8 +172,9 @@ class Descent:
         slope = (2 * distance + radius) / noise
         change = xp.clip(radius * slope, 1e-4, 50.0)
         growth = xp.expm1(change) / change
+        blur = nodes.blur[places]
         weight = variance / noise + variance * slope**2 * (growth - 1) / change
-        place = variance * slope * growth
+        weight, place = weight + blur * slope, variance * slope * growth + blur
         near = -row_maxima(-(distance + radius), rows, m)
         reach = distance + radius + near[rows]
         # A node may err by its part of the tolerance, or by that of its weight.
@@ -242,16 +255,24 @@ class Descent:
         self.highest = xp.maximum(self.highest, row_maxima(weight, rows, m))
 
     def _finish(self):
-        xp, d = self.boxes.xp, self.x.shape[1]
+        xp, (n, d) = self.boxes.xp, self.boxes.points.shape
         total = self.sums[:, -1]
         shift = self.sums[:, :d] / total[:, None]
         self.mean = self.x + shift
         far, weight, place = (self.sums[:, d + k] / total for k in range(3))
         moved = xp.sum(shift**2, axis=1) ** 0.5
         standing = (far + weight * moved + place) / (1 - self.highest)
+        # What rounding does to log weights, each a sum of d squares, and to the sums.
+        nats = (d + 8) * EPS[8] * (xp.abs(self.top) + 60 + math.log(n))
+        growth, radius = (
+            xp.expm1(xp.clip(2 * nats, None, 50.0)),
+            self.boxes.engine.radius,
+        )
+        self.rounding = growth * radius + self.boxes.terms * EPS[8] * (moved + radius)
         # Left-out nodes were weighed at ``reach``, with a bound on ``|x - D|``.
-        self.discarded = self.mass
-        self.error = standing + self.lost + self.mass * moved
+        self.discarded = (1 + growth) * self.mass
+        proved = standing + self.lost + self.mass * moved
+        self.error = (1 + growth) * proved + self.rounding
 
 
 def halved(points, leaf, xp):
@@ -271,18 +292,19 @@ def halved(points, leaf, xp):
     return order
 
 
-def _nodes(points, size, xp):
+def _nodes(engine, points, size):
     """Return the nodes of ``size`` consecutive points each; the last may be smaller."""
-    n = points.shape[0]
+    xp, n, center = engine.xp, points.shape[0], double(engine.center)
     number = xp.arange(n, device=_device(points)) // size
     nodes = -(-n // size)
     count = row_sums(xp.ones_like(points[:, 0]), number, nodes)
-    mean = row_sums(points, number, nodes) / count[:, None]
+    mean = row_sums(points - center, number, nodes) / count[:, None] + center
+    blur = EPS[8] * ((count + 4) * engine.radius + xp.sum(mean**2, axis=1) ** 0.5)
     squares = xp.sum((points - mean[number]) ** 2, axis=1)
     variance = row_sums(squares, number, nodes) / count
-    # The mean is rounded: a little is added to what lies around it.
-    radius = row_maxima(squares, number, nodes) ** 0.5 * (1 + 1e-12)
-    return Nodes(size, count, mean, radius, variance * (1 + 1e-12))
+    radius = row_maxima(squares, number, nodes) ** 0.5
+    variance = variance * (1 + 1e-12) + radius * blur
+    return Nodes(size, count, mean, blur, radius * (1 + 1e-12) + blur, variance)
 
 
 def _device(array):

@@ -15,12 +15,14 @@ import math
 from typing import NamedTuple
 
 from ._arrays import double
+from ._fused import rounding
 from ._kept import SPARE, Found, Kept, average
 from ._scores import Scores, rooms
 from ._weighed import Weighed
 
 # Errors of log weights that are left alone if the tolerance allows them.
 NATS = {4: 1e-3, 8: 1e-9}
+NOTHING = -1.0  # less than any error
 PRUNED = 0.5  # pruning pays when at most this share of the points is left
 LISTED = 50  # as many weights in a sum over all one in a list of points counts
 FEW = 0.7  # pruning is tried first where the heaviest weights are all above this
@@ -35,11 +37,14 @@ class Certificate(NamedTuple):
     discarded : ``(m,)``, bound on the weight of all points that were left out
     share : float, products computed, as a share of those that a sum over all points
         takes
+    rigorous : ``(m,)``, whether ``error`` is proved in every term, rounding included;
+        where it is not, rounding is bounded as libraries are seen to round
     """
 
     error: object
     discarded: object
     share: float
+    rigorous: object
 
 
 class Memory(NamedTuple):
@@ -74,13 +79,15 @@ class Certified:
         self.first = xp.zeros_like(sigma, dtype=xp.int64)
         self.least = cut(engine, tolerance) + (SPARE if memory else 0.0)
         self.few, self.overwritten, self.work = False, False, 0.0
-        self.discarded = 0 * self.noise
+        self.discarded, self.proved = 0 * self.noise, False
         room = memory.room if memory else rooms(engine, x.shape[0])
         products = memory.products if memory else None
         self.scores = Scores(engine, axes, x, self.noise, room, products)
         self.way = self._go(prune)
         products = (self.work + self.scores.work) / d * x.shape[0]
-        self.found = Found(self.mean, self.error, self.discarded, products, self.kept)
+        self.found = Found(
+            self.mean, self.error, self.discarded, products, self.kept, self.proved
+        )
 
     def _go(self, prune):
         if prune == "first" and self._prune():
@@ -160,7 +167,8 @@ class Certified:
 
     def _sum_all(self):
         """Average over all points."""
-        self.mean, self.error = self._summed(self.engine, self.x, self.sigma)
+        found = self._summed(self.engine, self.x, self.sigma)
+        self.mean, self.error, self.proved = found
         self.discarded = 0 * self.noise
         self.work += 2 * self.engine.points.shape[0] * self.engine.points.shape[1]
 
@@ -195,22 +203,26 @@ def cut(engine, tolerance):
 
 def entire(engine, x, sigma, tolerance):
     """Return what a sum over all points finds."""
-    mean, error = summed(engine, x, sigma, tolerance * math.sqrt(x.shape[1]))
-    return Found(mean, error, 0 * error, 2 * x.shape[0] * engine.points.shape[0], None)
+    mean, error, proved = summed(engine, x, sigma, tolerance * math.sqrt(x.shape[1]))
+    products = 2 * x.shape[0] * engine.points.shape[0]
+    return Found(mean, error, 0 * error, products, None, proved)
 
 
 def summed(engine, x, sigma, budget):
-    """Return the denoiser over all points of an engine, and a bound on its error.
+    """Return the denoiser over all points, bounds on its error, whether proved.
 
     An error of e nats in the log weights moves it by at most ``exp(2 e) - 1`` times the
     posterior standard deviation.
     """
-    xp = engine.xp
-    typical = float(xp.mean(engine.half_squares) * 2) ** 0.5
-    nats = budget / max(4 * typical, 2.2 * engine.radius, 1e-300)
-    nats = min(NATS[engine.itemsize], nats)
-    parts = [part for _, part in engine.streamed(x, sigma, nats, sums=False)]
-    mean = double(xp.concat([part.mean() for part in parts]))
-    error = double(xp.concat([part.error for part in parts]))
-    spread = double(xp.concat([part.spread() for part in parts]))
-    return mean, xp.expm1(2 * error) * spread + 8 * engine.eps * engine.reach
+    xp, found = engine.xp, []
+    typical, sums = float(xp.mean(engine.half_squares) * 2) ** 0.5, rounding(engine)
+    left = max(budget - sums, budget / 2)
+    nats = left / max(4 * typical, 2.2 * engine.radius, 1e-300)
+    nats = min(NATS[engine.itemsize], nats) / engine.caution
+    if engine.itemsize == 4 and sums > budget / 3:
+        nats = NOTHING  # float32 is too coarse for the sums themselves
+    for _, part in engine.streamed(x, sigma, nats, sums=False):
+        growth = xp.expm1(2 * engine.caution * double(part.error))
+        error = growth * part.spread() + part.rounding()
+        found.append((part.mean(xp.float64), error, part.proved))
+    return tuple(xp.concat(each) for each in zip(*found, strict=True))

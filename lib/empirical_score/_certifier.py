@@ -44,23 +44,25 @@ class Certifier:
         xp, (m, d) = self.engine.xp, x.shape
         mean = xp.zeros_like(x, dtype=xp.float64)
         error, mass, products = 0 * mean[:, 0], 0 * mean[:, 0], 0
+        proved = error < 0
         for rows, level in self._groups(sigma):
             found = self._found(x[rows], sigma[rows], level)
             mean[rows], error[rows], mass[rows] = found[:3]
+            proved[rows] = found.proved
             products += found.products
         share = products / (2 * m * self.engine.points.shape[0])
-        return mean, Certificate(error / d**0.5, mass, share)
+        return mean, Certificate(error / d**0.5, mass, share, proved)
 
     def trajectory(self, start):
         """Return the :class:`Trajectory` from ``start``, or None if it is no help."""
         most = None if self.low else slots(self.engine, start.shape[0])
-        if most is None:
+        if most is None or not self.engine.moderate(start, 1 + 0 * start[:, 0]):
             return None
         return Trajectory(self.engine, self.index, start, self.tolerance, most)
 
     def _found(self, x, sigma, level):
         """Return what is found at rows of like levels, the highest being ``level``."""
-        if level >= self.hope:
+        if level >= self.hope or not self.engine.moderate(x, sigma):
             return entire(self.engine, x, sigma, self.tolerance)
         used = Certified(self.engine, self.index, x, sigma, self.tolerance)
         if used.way == "summed":

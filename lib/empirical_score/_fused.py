@@ -12,7 +12,8 @@ weights to itself, so it serves where nobody asks for them.
 
 import sys
 
-from ._arrays import is_torch_array
+from ._arrays import double, is_torch_array
+from ._products import units
 
 # Sums of narrower points are taken term by term: their rounding grows with n, to 1e-3
 # at a million points in float32.  Columns of zeros help, where there is room for them.
@@ -47,21 +48,31 @@ class FusedAverage:
         bias = bias.expand(1, 1, x.shape[0], -1)
         queries, points = _wide(engine.scaled(x, sigma)), _wide(engine.base)
         found = attention(queries, points, points, attn_mask=bias, scale=1.0)
-        self._mean = found[0, 0, :, : x.shape[1]] + engine.origin
+        self._mean = double(found[0, 0, :, : x.shape[1]]) + double(engine.origin)
 
     def mean(self):
-        """Return the average of all points, ``(m, d)``."""
+        """Return the average of all points, ``(m, d)``, in float64."""
         return self._mean
 
     def shift(self):
-        """Return the average minus ``x``, ``(m, d)``."""
-        return self._mean - self.x
+        """Return the average minus ``x``, ``(m, d)``, in float64."""
+        return self._mean - double(self.x)
 
     def spread(self):
         """Return an upper bound on the standard deviation: all points are within R."""
         engine = self.engine
-        gap = ((self._mean - engine.center) ** 2).sum(1)
-        return (engine.radius**2 - gap).clip(min=0.0) ** 0.5
+        gap = ((self._mean - double(engine.center)) ** 2).sum(1)
+        return (engine.radius**2 - gap).clip(min=0.0) ** 0.5 + 1e-3 * engine.radius
+
+    def rounding(self):
+        """Return a bound on the error of the sums, ``(m,)``."""
+        return 0 * self._mean[:, 0] + rounding(self.engine)
+
+
+def rounding(engine):
+    """Return a bound on the rounding of sums over all points, of the kernel or not."""
+    steps = units(engine.points.shape[0], engine.itemsize, fused=True)
+    return steps * engine.eps * engine.reach + engine.rounded
 
 
 def _wide(rows):

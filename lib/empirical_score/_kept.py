@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ._arrays import array_namespace, device, double, row_sums
+from ._direct import EXACT
 from ._pairs import Pairs
 
 SPARE = 6.0  # nats by which a point is further behind than it need be when left out
@@ -104,7 +105,7 @@ class Found(NamedTuple):
     """An average over what is left in, what is certain of it, and what is left then.
 
     ``mean`` is ``(r, d)``, ``error`` and ``discarded`` ``(r,)``; ``products`` are those
-    computed, in units of one row and point.
+    computed, in units of one row and point; ``proved`` says which errors are.
     """
 
     mean: object
@@ -112,6 +113,7 @@ class Found(NamedTuple):
     discarded: object
     products: float
     after: Kept
+    proved: object = False
 
 
 def average(engine, kept, x, sigma, leads, least, summed):
@@ -122,9 +124,8 @@ def average(engine, kept, x, sigma, leads, least, summed):
     """
     xp, after, products = engine.xp, kept, 0
     several = kept.counts > 1
-    # A single point is returned as it is, an average is rounded.
-    rounding = 8 * 2.0**-52 + engine.eps * double(several)
-    mean, error = kept.points + 0, rounding * engine.reach
+    # A single point is returned as it is.
+    mean, error = kept.points + 0, 0 * leads
     some = xp.nonzero(several)[0]
     if some.shape[0]:
         own = x[some], sigma[some]
@@ -133,11 +134,12 @@ def average(engine, kept, x, sigma, leads, least, summed):
             leading = double(part.columns == part.anchor[part.places])
             pairs = listed(engine, *own, part.places, part.columns, leading)
             mean[some], products = pairs.mean(), part.columns.shape[0]
+            error[some] = pairs.rounding() + math.expm1(2 * EXACT) * pairs.spread()
             fewer = chosen(engine, *own, pairs, leads[some], least)
             fewer = replace(fewer, rows=part.rows)
             after = joined(kept.take(~several), fewer)
         else:
-            mean[some], error[some] = summed(kept.many, *own)
+            mean[some], error[some], _ = summed(kept.many, *own)
             products = 2 * some.shape[0] * kept.many.points.shape[0]
     out = (engine.points.shape[0] - kept.counts) * xp.exp(-leads)
     gap = xp.sum((mean - double(engine.center)) ** 2, axis=1) ** 0.5

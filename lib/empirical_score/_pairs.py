@@ -78,6 +78,11 @@ class Pairs:
         """Return an upper bound on the standard deviation, the radius."""
         return 0 * self.sigma + self.engine.radius
 
+    def rounding(self):
+        """Return a bound on the error of the sums, ``(m,)``: all points are in 2 R."""
+        n = self.engine.points.shape[0]
+        return 0 * self.sigma + (n + 8) * 2.0**-52 * 2 * self.engine.radius
+
     def shift(self):
         """Return the average minus ``x``, ``(m, d)``, in float64."""
         return self.inner - self.start

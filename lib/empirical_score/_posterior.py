@@ -13,6 +13,7 @@ import math
 
 from ._arrays import double, largest, row_blocks
 from ._direct import NEGLIGIBLE, relative_log_weights
+from ._products import weighted
 
 
 class Posterior:
@@ -66,7 +67,9 @@ class Posterior:
 
     def mean(self):
         """Return the posterior mean, ``(m, d)``."""
-        out = self.weights() @ self.engine.base + self.engine.origin
+        engine = self.engine
+        mean = weighted(self.weights(), engine.base) + double(engine.origin)
+        out = self._cast(mean)
         for rows, nearest in self.sharp:
             inner, _ = self._mean_from_anchor(rows, nearest)
             out[rows] = self._cast(self._anchors(rows) + inner)
@@ -75,7 +78,8 @@ class Posterior:
     def shift(self):
         """Return the posterior mean minus ``x``, ``(m, d)``."""
         engine = self.engine
-        out = self.weights() @ engine.base - (self.x - engine.origin)
+        start = double(self.x) - double(engine.origin)
+        out = self._cast(weighted(self.weights(), engine.base) - start)
         for rows, nearest in self.sharp:
             inner, start = self._mean_from_anchor(rows, nearest)
             out[rows] = self._cast(inner - start)

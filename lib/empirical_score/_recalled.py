@@ -24,6 +24,7 @@ from ._arrays import (
 # Values that are remembered at most, how many are left when these are too many, and
 # the memory for them, in units of that for a block.
 MOST, LEFT, FOLD = 12, 6, 4
+NOTHING = 1e-30  # its inverse is a number of float32
 
 
 class Recalled:
@@ -62,7 +63,8 @@ class Recalled:
         if coefficients is not None and self.count == self.most:
             *self.seen, coefficients = self._shrink([*self.seen, coefficients][-LEFT:])
         length = squared_lengths(rest) ** 0.5
-        scale = 1 / (length + 1e-300)
+        # Nothing is to be remembered of a rest that is 0, or would be if squared.
+        scale = xp.where(length > NOTHING, 1 / (length + NOTHING), 0 * length)
         slot, self.count = self.count, self.count + 1
         self.arguments[:, slot] = rest * xp.astype(scale, rest.dtype)[:, None]
         self.values[:, slot] = value * xp.astype(scale, value.dtype)[:, None]
@@ -83,9 +85,9 @@ class Recalled:
         return _combined(self.xp.stack(some, axis=1), coefficients)
 
     def error(self, coefficients):
-        """Return the error of that, ``(m,)``: those of the values are unrelated."""
-        errors = coefficients * self.errors[:, : self.count]
-        return squared_lengths(errors) ** 0.5
+        """Return a bound on the error of that, ``(m,)``, in whatever way they add."""
+        errors = abs(coefficients) * self.errors[:, : self.count]
+        return self.xp.sum(errors, axis=1)
 
     def keep(self, rows):
         """Forget all rows but some, and of these all but the last argument."""
@@ -116,7 +118,7 @@ class Recalled:
                 part = xp.astype(turn, array.dtype) @ array[:, :count, some]
                 array[:, :left, some] = part
         errors, sizes = self.errors[:, :count], self.sizes[:, :count]
-        self.errors[:, :left] = (turn**2 @ errors[:, :, None] ** 2)[:, :, 0] ** 0.5
+        self.errors[:, :left] = (abs(turn) @ errors[:, :, None])[:, :, 0]
         self.errors[:, 1:left] += self.drift
         self.sizes[:, :left] = (abs(turn) @ sizes[:, :, None])[:, :, 0]
         return [(turn @ each[:, :, None])[:, :, 0] for each in made]

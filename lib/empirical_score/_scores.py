@@ -48,10 +48,9 @@ class Scores:
         self.room = room
         self.noise, self.scale = noise, xp.astype(1 / noise, xp.float32)[:, None]
         self.centered = double(x) - double(engine.center)
-        self.squares = xp.sum(self.centered**2, axis=1)
         self.columns, self.panels, self.work = None, 0, 0.0
         if products is None:
-            self.rest, self.known = self.centered, 0 * self.squares
+            self.rest, self.known = self.centered, 0 * noise
             self.values = xp.multiply(-self.scale, self._halves, out=room[0])
         else:
             self.coefficients, self.rest = products.split(self.centered)
@@ -94,7 +93,7 @@ class Scores:
             found = product(single, base)
             fresh[:, columns] = xp.astype(found, xp.float32, copy=False)
         fresh += xp.astype(shift, xp.float32)[:, None]
-        some = engine.sampled()
+        some = engine.sampled
         gaps = double(engine.points[some]) - double(engine.center)
         off = MARGIN * xp.max(xp.abs(rest @ gaps.T - double(fresh[:, some])), axis=1)
         self.columns, self.panels, self.work = None, 0, self.work + n * d
@@ -127,8 +126,9 @@ class Scores:
 
     def nearest(self, places):
         """Return the exact value of one column for each row, ``(m,)``, in float64."""
-        gaps = double(self.x) - double(self.engine.points[self.numbers(places)])
-        return (self.squares - self.xp.sum(gaps**2, axis=1)) / 2 / self.noise
+        points = double(self.engine.points[self.numbers(places)])
+        gaps = points - double(self.engine.center)
+        return self.xp.sum((self.centered - gaps / 2) * gaps, axis=1) / self.noise
 
     def keep(self, places):
         """Drop all columns but some."""
@@ -168,8 +168,8 @@ class Scores:
         """Return the coordinates of ``u`` in the first panels, ``(m, k)``, and more."""
         xp, axes, seen = self.xp, self.axes, len(self.lefts) - 1
         if seen < panels:
-            some = axes.directions[:, axes.panel(seen, panels)]
-            fresh = xp.astype(self.rest, xp.float32) @ some
+            some = double(axes.directions[:, axes.panel(seen, panels)])
+            fresh = xp.astype(self.rest @ some, xp.float32)
             for panel in range(seen, panels):
                 start = axes.depths[seen]
                 part = fresh[

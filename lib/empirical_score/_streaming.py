@@ -15,10 +15,11 @@ the points that can carry weight, and these are redone from direct differences.
 import math
 
 from . import _mapped
-from ._arrays import clipped_exp, double, largest_of
+from ._arrays import EPS, clipped_exp, double, itemsize, largest_of
+from ._direct import EXACT
 from ._fused import FusedAverage, can_fuse
 from ._pairs import Pairs
-from ._products import log_weights, weighted
+from ._products import log_weights, units, weighted
 
 # exp(-87) is the smallest normal float32; 8 of float64 are far below any digit.
 FLOOR = {4: -45.0, 8: -700.0}
@@ -32,7 +33,7 @@ class Streamed:
     It answers as ``_posterior.Posterior`` does: ``mean``, ``shift`` and
     ``log_kernel_sum``, the last one only if ``sums`` are kept.  Rows whose log weights
     may be wrong by more than ``nats`` are redone; ``error`` ``(m,)`` bounds what is
-    left.
+    left, in nats.
     """
 
     def __init__(self, engine, x, sigma, nats=None, sums=True):
@@ -40,9 +41,13 @@ class Streamed:
         self.engine, self.x, self.sigma = engine, x, sigma
         nats = engine.tolerance if nats is None else nats
         error = engine.error(x, sigma)
-        sharp = error > nats
-        fine = sharp & (engine.error_in_double(x, sigma) <= FINE)
-        self.error = xp.where(sharp, 0 * error, error)
+        sharp, double_error = error > nats, engine.error_in_double(x, sigma)
+        fine = sharp & (double_error <= FINE)
+        left = xp.where(fine, double_error, 0 * error + EXACT)
+        self.error = xp.where(sharp, left, error)
+        # Differences are summed in an order that only few terms leave no say in it.
+        own = engine.itemsize == 8
+        self.proved = (~sharp | fine | (x.shape[1] <= 8)) & own
         rows = [xp.nonzero(some)[0] for some in (~sharp, fine, sharp & ~fine)]
         self.places = [part for part in rows if part.shape[0]]
         fused = not sums and can_fuse(engine, x[rows[0]], sigma[rows[0]])
@@ -60,9 +65,9 @@ class Streamed:
         entries = _entries(engine)
         return max(1, min(1024, entries // min(engine.points.shape[0], 1024)))
 
-    def mean(self):
-        """Return the posterior mean, ``(m, d)``."""
-        return self._join([part.mean() for part in self.parts])
+    def mean(self, dtype=None):
+        """Return the posterior mean, ``(m, d)``, in the precision of the points."""
+        return self._join([part.mean() for part in self.parts], dtype)
 
     def shift(self):
         """Return the posterior mean minus ``x``, ``(m, d)``."""
@@ -74,7 +79,13 @@ class Streamed:
 
     def spread(self):
         """Return upper bounds on the posterior standard deviation, ``(m,)``."""
-        return self._join([part.spread() for part in self.parts])
+        parts = [part.spread() for part in self.parts]
+        return self._join(parts, self.engine.xp.float64)
+
+    def rounding(self):
+        """Return bounds on the error of the means beside that of weights, ``(m,)``."""
+        parts = [part.rounding() for part in self.parts]
+        return self._join(parts, self.engine.xp.float64)
 
     def anchored(self):
         """Return the anchors ``(m, d)`` and the log sum of weights against them."""
@@ -112,10 +123,11 @@ class RunningSums:
         xp = engine.xp
         self.engine, self.x, self.sigma = engine, x, sigma
         self.left = engine.scaled(x, sigma)
-        self.floor = FLOOR[4 if x.dtype == xp.float32 else 8]
+        self.floor, self.eps = FLOOR[itemsize(x)], EPS[itemsize(x)]
+        self.copied = engine.rounded
         self.top = xp.zeros_like(sigma) - math.inf
-        self.total, self.vector = xp.zeros_like(sigma), xp.zeros_like(x)
-        self.second = xp.zeros_like(sigma)
+        self.total, self.vector = 0 * double(sigma), 0 * double(x)
+        self.second = 0 * double(sigma)
         self.anchor = xp.zeros_like(sigma, dtype=xp.int64)
 
     def add(self, columns, block, half_squares):
@@ -130,10 +142,11 @@ class RunningSums:
             self.anchor[nearer] = places + columns.start
         logits -= top[:, None]
         weights = clipped_exp(logits, self.floor)
-        shrink = xp.exp(self.top - top)
-        self.total = self.total * shrink + xp.sum(weights, axis=1)
+        shrink = xp.exp(double(self.top - top))
+        self.total = self.total * shrink + double(xp.sum(weights, axis=1))
         self.vector = self.vector * shrink[:, None] + weighted(weights, block)
-        self.second = self.second * shrink + weights @ half_squares
+        second = xp.sum(weights * half_squares, axis=1)
+        self.second = self.second * shrink + double(second)
         self.top = top
 
     def finish(self):
@@ -141,16 +154,22 @@ class RunningSums:
         self.anchors = self.engine.points[self.anchor]
 
     def mean(self):
-        """Return the average of the points taken in, ``(m, d)``."""
-        return self.vector / self.total[:, None] + self.engine.origin
+        """Return the average of the points taken in, ``(m, d)``, in float64."""
+        return self.vector / self.total[:, None] + double(self.engine.origin)
 
     def shift(self):
-        """Return the average minus ``x``, ``(m, d)``."""
-        return self.mean() - self.x
+        """Return the average minus ``x``, ``(m, d)``, in float64."""
+        return self.mean() - double(self.x)
 
     def spread(self):
         """Return ``(sum_j w_j |y_j - c|^2)^{1/2}``, above the standard deviation."""
-        return (2 * self.second / self.total) ** 0.5
+        return 1.001 * (2 * self.second / self.total) ** 0.5
+
+    def rounding(self):
+        """Return a bound on the error of the sums, ``(m,)``."""
+        engine = self.engine
+        steps = units(engine.points.shape[0], itemsize(self.x))
+        return steps * self.eps * (self.spread() + engine.away) + self.copied
 
     def log_kernel_sum(self):
         """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))``, ``(m,)``."""
@@ -164,10 +183,13 @@ class FineSums(RunningSums):
 
     def __init__(self, engine, x, sigma, error=None):
         super().__init__(engine, double(x), double(sigma))
+        self.copied = 0.0
 
     def add(self, columns, block, half_squares):
-        """Take in one block of points."""
+        """Take in one block of points: themselves, not their rounded copy."""
         xp, engine = self.engine.xp, self.engine
+        if engine.rounded:
+            block = double(engine.points[columns]) - double(engine.origin)
         block = double(block)
         gaps = block + (double(engine.origin) - double(engine.center))
         super().add(columns, block, xp.sum(gaps**2, axis=1) / 2)

@@ -13,7 +13,7 @@ are known to be far enough behind (``_kept``); a single one to the end.
 import math
 from dataclasses import replace
 
-from ._arrays import device, double
+from ._arrays import EPS, device, double
 from ._certified import Certificate, Certified, Memory, cut, entire, summed
 from ._kept import SPARE, average, joined
 from ._recalled import Recalled
@@ -50,15 +50,16 @@ class Trajectory:
         """Return the denoiser, in float64, and its certificate."""
         n, mean = self.engine.points.shape[0], 0 * self.z
         error, mass = 0 * mean[:, 0], 0 * mean[:, 0]
-        left, products = error == 0, 0
+        left, proved, products = error == 0, error < 0, 0
         for look in (self._keep, self._look):
             rows, found = look(left, x, sigma)
             if rows.shape[0]:
                 mean[rows], error[rows], mass[rows] = found[:3]
-                left[rows] = False
+                left[rows], proved[rows] = False, found.proved
                 products += found.products
         m, d = mean.shape
-        return mean, Certificate(error / math.sqrt(d), mass, products / (2 * n * m))
+        share = products / (2 * n * m)
+        return mean, Certificate(error / math.sqrt(d), mass, share, proved)
 
     def _keep(self, left, x, sigma):
         """Answer for rows of which only the points left in need be looked at."""
@@ -78,7 +79,7 @@ class Trajectory:
             return self._none
         x, sigma, level = x[rows], sigma[rows], float(self.engine.xp.max(sigma))
         prune = "first" if self.few else level < self.hope
-        if not (prune or self.pays):
+        if not (prune or self.pays) or not self.engine.moderate(x, sigma):
             return rows, entire(self.engine, x, sigma, self.tolerance)
         self._remember(rows)
         known = self.products, self.averages, self.room, self.moments, self.pays
@@ -137,7 +138,8 @@ class Trajectory:
             places[self.rows] = xp.arange(count, device=device(rows))
         if bool(xp.any(places[rows] < 0)):
             z, (even, uniform) = self.z[rows], self._even(rows)
-            off = self.engine.eps * self.engine.reach + 0 * even[:, 0]
+            n = self.engine.points.shape[0]
+            off = 0 * even[:, 0] + n * EPS[8] * self.engine.radius
             drift = SINGLE * self.engine.radius, SINGLE * self.axes.norms[0]
             self.products = Recalled(self.most, z, *self._multiply(z), drift[0])
             self.averages = Recalled(self.most, uniform, even, off, drift[1])
@@ -149,9 +151,9 @@ class Trajectory:
         self.rows, self.moments = rows, None
 
     def _even(self, rows):
-        """Return the mean under even weights, from the center: 0; and the weights."""
+        """Return the mean under even weights, from the center, and the weights."""
         xp, half = self.engine.xp, self.engine.half_squares
-        even = 0 * self.z[rows]
+        even = 0 * self.z[rows] + self.axes.even
         weights = xp.astype(0 * even[:, :1], xp.float32) + 1 / half.shape[0]
         return even, xp.zeros_like(half, dtype=xp.float32) + weights
 

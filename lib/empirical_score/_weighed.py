@@ -50,7 +50,7 @@ class Weighed:
         self.weights = xp.subtract(scores.values, self.top, out=scores.room[1])
         clipped_exp(self.weights, FLOOR[4])
         self.total = double(xp.sum(self.weights, axis=1))
-        self.sums = double(self.weights @ axes.table)
+        self.sums = weighted(self.weights, axes.table)
         self.sizes = sizes(engine, float(xp.min(self.total)))
         self.heavy = self._heaviest()
         self.panels = scores.panels
@@ -116,14 +116,14 @@ class Weighed:
             own, base = rest[self._rows, heavy], engine.base[heavy]
             found = double((xp.astype(own, base.dtype)[:, None, :] @ base)[:, 0, :])
             shift = double(engine.origin) - double(engine.center)
-            found = found + double(xp.sum(own, axis=1))[:, None] * shift
+            found = found + xp.sum(own, axis=1, dtype=xp.float64)[:, None] * shift
             rest[self._rows, heavy] = 0.0
             self.scores.work += base.shape[1] * base.shape[2]
         if panels:
             some = self.axes.panel(0, panels)
             coordinates = self.axes.coordinates[:, some]
-            inside = weighted(rest, coordinates) @ self.axes.directions[:, some].T
-            found = found + double(inside)
+            inside = weighted(rest, coordinates)
+            found = found + inside @ double(self.axes.directions[:, some]).T
             self.scores.work += coordinates.shape[0] * coordinates.shape[1]
         return found
 
@@ -145,10 +145,10 @@ class Weighed:
         engine, xp, mean = self.engine, self.xp, 0.0
         for columns, base, _ in streamed_blocks(engine, rest.shape[0]):
             some = xp.astype(rest[:, columns], base.dtype, copy=False)
-            mean = mean + double(weighted(some, base))
+            mean = mean + weighted(some, base)
             self.scores.work += base.shape[0] * base.shape[1]
         shift = double(engine.origin) - double(engine.center)
-        return mean + double(xp.sum(rest, axis=1))[:, None] * shift
+        return mean + xp.sum(rest, axis=1, dtype=xp.float64)[:, None] * shift
 
     def _rounding(self, rest, found):
         """Return the error of a sum, seen in some rows and coordinates, with a margin.

@@ -12,12 +12,15 @@ with softmax weights ``w_j``.  This module is its face; ``_engine`` does the sum
 import math
 
 from ._arrays import (
+    EPS,
     array_namespace,
     as_count,
     as_points,
     as_positive_number,
     as_rows,
+    as_sigma,
     is_torch_array,
+    itemsize,
     like,
 )
 from ._certifier import Certifier
@@ -87,15 +90,17 @@ class EmpiricalScore(Density):
         """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
 
         The second value has the bounds ``error`` ``(m,)``, on the root mean square
-        deviation a coordinate from the denoiser over all points, and ``discarded``
-        ``(m,)``, on the weight of the points left out; and ``share``, the work done as
-        a share of that over all points.  Rounding of float32 products is taken as four
-        times what is seen at some points.  Raises ``ValueError`` without a tolerance.
+        deviation a coordinate of what is returned from the denoiser over all points, at
+        ``x`` and ``sigma`` in the precision of ``data``, and ``discarded`` ``(m,)``, on
+        the weight of the points left out; ``share``, the work done as a share of that
+        over all points; and ``rigorous`` ``(m,)``, whether ``error`` is proved in every
+        term.  Where it is not, rounding is bounded as libraries are seen to round: that
+        of float32 products is taken as four times what is seen at some points.  An
+        error above the tolerance says that the precision of ``data`` allows no less.
+        Raises ``ValueError`` without a tolerance.
         """
         x, sigma = self._arguments(x, sigma)
-        mean, certificate = self._certifier(x).evaluate(_values(x), sigma)
-        xp = array_namespace(x)
-        return xp.astype(mean, x.dtype, copy=False), certificate
+        return _returned(*self._certifier(x).evaluate(_values(x), sigma), x)
 
     def starting_from(self, x):
         """Return this score for use along deterministic paths that start at ``x``.
@@ -198,10 +203,12 @@ class EmpiricalScore(Density):
         return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
 
     def _arguments(self, x, sigma):
-        x, sigma = super()._arguments(x, sigma)
+        x = as_points(x, "x", self.dimension)
         xp = array_namespace(x)
-        dtype = xp.float32 if str(self.data.dtype).endswith("float32") else xp.float64
-        return xp.astype(x, dtype, copy=False), xp.astype(sigma, dtype, copy=False)
+        x = xp.astype(x, getattr(xp, f"float{8 * itemsize(self.data)}"), copy=False)
+        sigma = as_sigma(sigma, x.shape[0], x)
+        self._engine(x).check(_values(x), _values(sigma))
+        return x, sigma
 
     def _certifier(self, x):
         if self.tolerance is None:
@@ -234,24 +241,26 @@ class PathScore(Density):
     def denoise(self, x, sigma):
         """Return the posterior mean to the tolerance, ``(m, d)``."""
         x, sigma = self._arguments(x, sigma)
-        return array_namespace(x).astype(self._mean(x, sigma), x.dtype, copy=False)
+        mean, certificate = _returned(*self._evaluate(x, sigma), x)
+        self.certificates.append(certificate)
+        return mean
 
     def log_density(self, x, sigma):
         """Return ``log p_sigma(x)``, ``(m,)``, over all points."""
         return self._law.log_density(x, sigma)
 
     def _shift(self, x, sigma):
-        return _minus(self._mean(x, sigma), x)
+        mean, certificate = self._evaluate(x, sigma)
+        self.certificates.append(_returned(mean, certificate, x)[1])
+        return _minus(mean, x)
 
-    def _mean(self, x, sigma):
+    def _evaluate(self, x, sigma):
         if x.shape[0] != self._trajectory.z.shape[0]:
             raise ValueError(
                 f"x must have one row for each of the {self._trajectory.z.shape[0]} "
                 f"starting points, got {x.shape[0]}"
             )
-        mean, certificate = self._trajectory.evaluate(_values(x), sigma)
-        self.certificates.append(certificate)
-        return mean
+        return self._trajectory.evaluate(_values(x), sigma)
 
     def _arguments(self, x, sigma):
         return self._law._arguments(x, sigma)
@@ -264,6 +273,18 @@ def _values(x):
 
 def _kind(x):
     return array_namespace(x).__name__, str(getattr(x, "device", "cpu"))
+
+
+def _returned(mean, certificate, x):
+    """Return a denoiser in the precision of ``x``; its rounding is in the certificate.
+
+    In float64 that is what the last sum may have rounded.
+    """
+    xp = array_namespace(x)
+    found = xp.astype(mean, x.dtype, copy=False)
+    gap = xp.abs(mean - xp.astype(found, xp.float64)) + EPS[8] * xp.abs(mean)
+    error = certificate.error + xp.mean(gap**2, axis=1) ** 0.5
+    return found, certificate._replace(error=error)
 
 
 def _minus(mean, x):

@@ -21,7 +21,7 @@ import math
 import torch
 import torch.distributed as dist
 
-from ._arrays import array_namespace, as_count, like
+from ._arrays import array_namespace, as_count, itemsize, like
 from ._direct import relative_log_weights
 from .densities import Density
 from .empirical import EmpiricalScore
@@ -65,8 +65,7 @@ class ShardedScore(Density):
         self._law = EmpiricalScore(data, memory=memory)
         self._group, self.data = group, self._law.data
         self.dimension = self._law.dimension
-        kind = str(self.data.dtype).removeprefix("torch.")
-        facts = [self.dimension, {"float32": 4, "float64": 8}[kind], len(self.data)]
+        facts = [self.dimension, itemsize(self.data), len(self.data)]
         every = self._gather(facts)
         for fact, name in ((0, "dimension"), (1, "bytes a number")):
             if len({row[fact] for row in every}) > 1:

@@ -33,9 +33,13 @@ def smooth_set(n, d, rng, kind=np.float64):
 
 
 def deviation(law, data, x, sigma):
-    """Root mean square deviation a coordinate from the sum over all points, by row."""
+    """Root mean square deviation a coordinate from the sum over all points, by row.
+
+    The noise level counts as the law takes it: in the precision of its data.
+    """
     exact = EmpiricalScore(np.asarray(data, np.float64))
-    exact = exact.denoise(np.asarray(x, np.float64), np.asarray(sigma, np.float64))
+    level = np.asarray(sigma, data.dtype).astype(np.float64)
+    exact = exact.denoise(np.asarray(x, np.float64), level)
     found, certificate = law.certified(x, sigma)
     return np.sqrt(np.mean((np.asarray(found) - exact) ** 2, axis=1)), certificate
 
@@ -69,7 +73,8 @@ def test_what_the_attention_kernel_errs_is_in_the_certificate(d, tolerance):
     for sigma in LEVELS:
         x = np.float32(data[:20] + sigma * rng.standard_normal((20, d)))
         found, certificate = law.certified(torch.as_tensor(x), sigma)
-        gap = found.numpy() - exact.denoise(x.astype(np.float64), sigma)
+        level = float(np.float32(sigma))
+        gap = found.numpy() - exact.denoise(x.astype(np.float64), level)
         error = np.sqrt(np.mean(gap**2, axis=1))
         assert np.all(error <= certificate.error.numpy() + 1e-14), sigma
         assert np.all(certificate.error.numpy() <= max(tolerance, 2e-5)), sigma
@@ -136,7 +141,8 @@ def test_a_path_is_certified_at_every_step_and_ends_on_the_same_points(kind):
     gaps = []
 
     def score(x, sigma):
-        found, wanted = path.denoise(x, sigma), exact.denoise(x, float(sigma))
+        level = float(kind(sigma))
+        found, wanted = path.denoise(x, sigma), exact.denoise(x.astype(float), level)
         gap = np.sqrt(np.mean((found - wanted) ** 2, axis=1))
         gaps.append(np.max(gap - path.certificates[-1].error))
         return (found - x) / np.asarray(sigma, kind) ** 2

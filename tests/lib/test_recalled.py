@@ -70,24 +70,52 @@ def test_rest_and_arguments_are_orthonormal():
         np.testing.assert_allclose(gram, np.eye(memory.count) + 0 * gram, atol=1e-9)
 
 
-def test_errors_of_values_are_carried_along():
-    """With independent errors of the values, what comes out is as far off as said."""
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("calls", [3, 12])
+def test_errors_of_values_add_up_to_no_more_than_is_said(kind, calls):
+    """They all point to one side, and so do what arguments are made of.
+
+    Before anything was forgotten (3 calls) they then add up to just what is said.
+    """
     rng = np.random.default_rng(3)
-    matrix, _, memory = remembered(np.asarray, rng, m=400, most=8)
-    memory.values[:, 0] += 1e-3 * noise(rng, 400, 30)
-    memory.errors[:, 0] = 1e-3
-    for _ in range(12):
-        x = rng.standard_normal((400, 40))
-        coefficients, rest = memory.split(x)
-        length = np.linalg.norm(rest, axis=1)
-        off = 1e-3 * length[:, None] * noise(rng, 400, 30)
-        memory.add(rest, rest @ matrix + off, 1e-3 * length, coefficients)
-    coefficients, rest = memory.split(x)
-    error = np.linalg.norm(
-        memory.value(coefficients) + rest @ matrix - x @ matrix, axis=1
-    )
-    told = memory.error(coefficients)
-    assert 0.8 < np.sqrt(np.mean(error**2) / np.mean(told**2)) < 1.25
+    m, side = 20, noise(rng, 1, 30)
+    matrix, start, memory = remembered(np.asarray, rng, m=m, most=8)
+    exact, start = start @ matrix, kind(start)
+    size = 10.0 ** rng.uniform(-6, -3, (calls + 1, m))
+    value = kind(exact + size[0][:, None] * side)
+    memory = Recalled(8, start, value, kind(size[0]))
+    for k in range(calls):
+        coefficients, rest = memory.split(kind(rng.standard_normal((m, 40))))
+        off = size[k + 1]
+        value = kind(np.asarray(rest) @ matrix + off[:, None] * side)
+        memory.add(rest, value, kind(off), coefficients)
+    arguments = np.asarray(memory.arguments[:, : memory.count])
+    one_sided = np.abs(rng.standard_normal((m, memory.count)))
+    for parts, reached in ((one_sided, calls == 3), (-one_sided, calls == 3)):
+        x = np.sum(parts[:, :, None] * arguments, axis=1)
+        coefficients, rest = memory.split(kind(x))
+        found = np.asarray(memory.value(coefficients)) + np.asarray(rest) @ matrix
+        error = np.linalg.norm(found - x @ matrix, axis=1)
+        told = np.asarray(memory.error(coefficients))
+        assert np.all(error <= told * (1 + 1e-9) + 1e-12)
+        if reached:
+            np.testing.assert_allclose(error, told, rtol=1e-6)
+
+
+def test_a_rest_of_nothing_is_remembered_as_nothing():
+    """In as many dimensions as there are arguments, float32 has nothing left over."""
+    rng = np.random.default_rng(8)
+    start = rng.standard_normal((2, 3)).astype(np.float32)
+    matrix = rng.standard_normal((3, 30)).astype(np.float32)
+    memory = Recalled(8, start, start @ matrix, np.zeros(2))
+    for scale in (1.0, 0.0, 1e-36):
+        rest = (scale * rng.standard_normal((2, 3))).astype(np.float32)
+        coefficients = np.zeros((2, memory.count))
+        memory.add(rest, rest @ matrix, np.zeros(2), coefficients)
+    coefficients, _ = memory.split(start)
+    assert np.all(np.isfinite(memory.values[:, : memory.count]))
+    assert np.all(np.isfinite(memory.errors[:, : memory.count]))
+    assert np.all(coefficients[:, 2:] == 0)
 
 
 def test_rounding_of_the_arguments_is_in_the_errors():
