@@ -28,7 +28,7 @@ from ._pairs import Crowded
 HIGHEST = 8  # dimensions in which boxes are small enough to help
 LEAF, ROOTS = 64, 32  # points of the smallest nodes; nodes to begin with
 CACHED = 2**16  # points in leaves that are looked at together
-PAIRS = 2**21  # pairs of rows and nodes that are looked at together
+PAIR = 256  # bytes for a row and a node that are looked at together
 NODE = 40  # a node takes as long as so many points in a plain sum
 PROBED = 16  # rows that go first
 DROPPED, STANDING = 0.25, 0.6  # shares of the tolerance
@@ -224,7 +224,7 @@ class Descent:
         """Count pairs of rows and nodes; stop where a plain sum would be faster."""
         self.pairs += pairs * points
         self.work += pairs * (NODE + points - 1)
-        if pairs > PAIRS and self.x.shape[0] > 1:
+        if pairs * PAIR > self.boxes.engine.memory and self.x.shape[0] > 1:
             raise Crowded
         if self.work > self.x.shape[0] * self.boxes.points.shape[0] / 2 / self.faster:
             raise TooMany

@@ -12,6 +12,8 @@ from ._products import log_weights
 
 # Differences that are looked at together.
 CACHED = 2**18
+# Bytes that a pair of row and point takes until its weight is known.
+PAIR = 128
 # Weights below exp(-LEAST) / n change no digit of an average in that precision.
 LEAST = {4: 22.0, 8: NEGLIGIBLE}
 
@@ -37,11 +39,11 @@ class Pairs:
         xp = self.engine.xp
         logits = log_weights(self.left, block, half_squares, self.coarse)
         self.top = xp.maximum(self.top, xp.max(logits, axis=1))
-        rows, places = xp.nonzero(logits >= (self.top - self.cut)[:, None])
+        near = logits >= (self.top - self.cut)[:, None]
+        self._make_room(int(xp.count_nonzero(near)))
+        rows, places = xp.nonzero(near)
         self.found.append((rows, places + columns.start, logits[rows, places]))
         self.size += rows.shape[0]
-        if 48 * self.size > self.engine.memory:
-            self._prune()
 
     def finish(self):
         """Settle anchors and weights once all blocks were offered."""
@@ -93,7 +95,16 @@ class Pairs:
         squares = xp.sum((self.start / self.sigma[:, None]) ** 2, axis=1)
         return xp.log(self.total) - squares / 2
 
+    def _make_room(self, more):
+        """See that as many more pairs fit into the memory, or raise ``Crowded``."""
+        room = self.engine.memory // PAIR - more
+        if self.size > room and self.found:
+            self._prune()
+        if self.size > room and self.x.shape[0] > 1:
+            raise Crowded
+
     def _prune(self):
+        """Leave out what has fallen too far behind."""
         xp = self.engine.xp
         rows, columns, logits = (
             xp.concat(part) for part in zip(*self.found, strict=True)
@@ -101,8 +112,6 @@ class Pairs:
         keep = logits >= (self.top - self.cut)[rows]
         self.found = [(rows[keep], columns[keep], logits[keep])]
         self.size = self.found[0][0].shape[0]
-        if 48 * self.size > self.engine.memory and self.x.shape[0] > 1:
-            raise Crowded
 
     def _anchor_at(self, values):
         """Take as anchor of each row the point with the largest of ``values``."""

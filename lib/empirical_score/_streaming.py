@@ -197,7 +197,8 @@ class FineSums(RunningSums):
 
 def streamed_blocks(engine, rows):
     """Yield the columns, the points and the half squares of each block."""
-    size = max(1, min(engine.block, _entries(engine) // max(1, rows)))
+    widest = max(1, rows, engine.points.shape[1])
+    size = max(1, min(engine.block, _entries(engine) // widest))
     for columns, block in _mapped.blocks(engine.base, size):
         yield columns, block, engine.half_squares[columns]
 
