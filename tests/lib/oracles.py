@@ -77,3 +77,46 @@ def _integers(array, shift):
 def _floats(integers, denominator):
     """Python's true division of integers rounds once, correctly."""
     return np.array([int(i) / denominator for i in integers])
+
+
+def deviations(found, data, x, sigma):
+    """Root mean square a coordinate of ``found - D(x, sigma)``, row by row, ``(m,)``.
+
+    All arguments are taken as the binary fractions that they are.  Measured from the
+    nearest point; where extended precision is not enough for the weights, the points
+    that can have any are compared in integers.
+    """
+    data, x = np.asarray(data, float), np.asarray(x, float)
+    levels = np.broadcast_to(np.asarray(sigma, float), x.shape[:1])
+    gaps = []
+    for row, place, level in zip(np.asarray(found, float), x, levels, strict=True):
+        nearest, offset = _mean_from_nearest(data, place, level)
+        gaps.append((row.astype(LONG) - nearest) - offset)
+    return np.sqrt(np.mean(np.array(gaps) ** 2, axis=1)).astype(float)
+
+
+LONG = np.longdouble
+
+
+def _mean_from_nearest(data, x, sigma):
+    """The nearest point and the denoiser minus it, in extended precision."""
+    squares = np.sum((data.astype(LONG) - x.astype(LONG)) ** 2, axis=1)
+    logs = -(squares / sigma) / (2 * LONG(sigma))
+    doubt = 4 * (data.shape[1] + 8) * np.finfo(LONG).eps
+    some = np.flatnonzero(logs >= logs.max() * (1 + doubt) - 60)
+    if len(some) == 1 or -doubt * logs.max() < 1e-16:
+        weights = np.exp(logs[some] - logs.max())
+        nearest = data[np.argmin(squares)].astype(LONG)
+        offset = weights @ (data[some].astype(LONG) - nearest)
+        return nearest, offset / np.sum(weights)
+    shift = _shift(data[some], x)
+    points, place = _integers(data[some], shift), _integers(x[None], shift)[0]
+    squares = np.sum((points - place) ** 2, axis=1)
+    first = int(np.argmin(squares))
+    with mpmath.workdps(DIGITS):
+        unit = mpmath.mpf(2) ** (-2 * shift) / (2 * mpmath.mpf(float(sigma)) ** 2)
+        behind = [mpmath.exp(-unit * int(s)) for s in squares - squares[first]]
+        weights = np.array([int(w * FIXED) for w in behind], dtype=object)
+    offset = weights @ (points - points[first])
+    nearest = data[some][first].astype(LONG)
+    return nearest, _floats(offset, int(np.sum(weights)) << shift).astype(LONG)
