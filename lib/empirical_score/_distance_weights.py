@@ -9,9 +9,9 @@ redone from direct differences, in which nothing cancels.
 
 import math
 
-from ._arrays import double, largest, row_blocks
-from ._direct import NEGLIGIBLE
-from ._posterior import row_groups
+from ._arrays import EPS, double, largest, row_blocks
+from .exact.dense import product
+from .exact.differences import NEGLIGIBLE
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
 TOLERANCE = {4: 2e-4, 8: 1e-9}
@@ -30,9 +30,9 @@ class DistanceWeights:
     pole : ``(m,)``, whether the row is a training point at which K is infinite
     """
 
-    def __init__(self, engine, x, kernel, temperature):
-        xp = engine.xp
-        self.engine, self.x, self.kernel, self.close = engine, x, kernel, []
+    def __init__(self, points, x, kernel, temperature):
+        xp = points.xp
+        self.points, self.x, self.kernel, self.close = points, x, kernel, []
         self.squares = self._measure(temperature)
         scaled = kernel.log_kernel(self.squares, xp) / temperature
         top = xp.max(scaled, axis=1)
@@ -46,13 +46,13 @@ class DistanceWeights:
 
     def implied_level(self):
         """Return ``(sum_j w_j E_j[1/sigma^2])^{-1/2}``, 0 on a pole, ``(m,)``."""
-        xp = self.engine.xp
+        xp = self.points.xp
         precision = xp.sum(xp.exp(self.log_weights) * self._precision(), axis=1)
         return xp.where(self.pole, 0 * precision, precision**-0.5)
 
     def pull(self):
         """Return ``sum_j w_j E_j[1/sigma^2] (y_j - x)``, shape ``(m, d)``."""
-        xp = self.engine.xp
+        xp = self.points.xp
         if bool(xp.any(self.pole)):
             raise ValueError(
                 "x has a row that is a training point, where the unconditional "
@@ -62,15 +62,15 @@ class DistanceWeights:
 
     def shift(self):
         """Return ``sum_j w_j (y_j - x)``, shape ``(m, d)``."""
-        return self._weighted_gaps(self.engine.xp.exp(self.log_weights))
+        return self._weighted_gaps(self.points.xp.exp(self.log_weights))
 
     def _precision(self):
-        xp = self.engine.xp
+        xp = self.points.xp
         safe = xp.where(self.pole[:, None], 1 + 0 * self.squares, self.squares)
         return self.kernel.precision(safe, xp)
 
     def _weighted_gaps(self, factors):
-        xp, engine = self.engine.xp, self.engine
+        xp, points = self.points.xp, self.points
         inner = xp.zeros_like(double(self.x))
         for rows, nearest in self.close:
             for columns in self._pieces(nearest):
@@ -78,25 +78,27 @@ class DistanceWeights:
                 chosen = factors[rows[:, None], some][:, :, None]
                 inner[rows] += xp.sum(chosen * self._gaps(rows, some), axis=1)
             factors[rows[:, None], nearest] = 0.0
-        factors = xp.astype(factors, self.x.dtype, copy=False)
-        start = self.x - engine.origin
-        outer = factors @ engine.base - xp.sum(factors, axis=1)[:, None] * start
-        return inner + outer
+        dtype = self.keys.dtype
+        sums = double(xp.astype(factors, dtype, copy=False) @ self.keys)
+        start = double(self.x) - points.center
+        return inner + sums[:, : points.d] - sums[:, points.d + 1 :][:, :1] * start
 
     def _measure(self, temperature):
-        xp, engine, d = self.engine.xp, self.engine, self.x.shape[1]
-        centered = double(self.x - engine.center)
-        length = xp.sum(centered**2, axis=1) ** 0.5
-        inner = engine.matrix_log_weights(self.x, xp.ones_like(self.x[:, 0]))
-        extra = centered @ double(engine.center - engine.origin)
-        squares = length[:, None] ** 2 - 2 * (double(inner) - extra[:, None])
-        error = 8 * math.sqrt(d) * engine.eps * (length + engine.reach) ** 2
+        xp, points, x = self.points.xp, self.points, double(self.x)
+        dtype = points.working_dtype(x, 1 + 0 * x[:, 0])
+        left, scale, length = points.queries(x, 1 + 0 * x[:, 0], dtype)
+        blocks = points.key_blocks(points.n, dtype)
+        self.keys = next(iter(blocks))[1]
+        inner = double(product(left, self.keys)) / scale[:, None]
+        squares = length[:, None] ** 2 - 2 * inner
+        error = 2 * points.proved_rounding(length, scale, dtype) / scale
+        error = error + 4 * EPS[8] * length**2
         needed = self._needed(squares, error[:, None], temperature)
         squares = xp.clip(squares, 0.0, None)
         counts = xp.sum(xp.astype(needed, xp.int64), axis=1)
         rows = xp.nonzero(counts > 0)[0]
         preference = xp.where(needed, -squares, -math.inf)
-        for group, most in row_groups(rows, counts[rows], d, engine.budget, xp):
+        for group, most in row_groups(rows, counts[rows], points.d, points.memory // 8, xp):
             nearest = largest(preference[group], most)
             for columns in self._pieces(nearest):
                 some = nearest[:, columns]
@@ -107,7 +109,7 @@ class DistanceWeights:
 
     def _needed(self, squares, error, temperature):
         """Return which points carry weight that ``error`` in ``r^2`` would change."""
-        xp, (n, d) = self.engine.xp, self.engine.points.shape
+        xp, (n, d) = self.points.xp, self.points.data.shape
         if d <= DIRECT_DIMENSION:
             return xp.ones_like(squares) > 0
         least = xp.clip(squares - error, 0.0, None)
@@ -120,9 +122,29 @@ class DistanceWeights:
 
     def _gaps(self, rows, nearest):
         """Return ``y_j - x``, ``(r, k, d)``, in float64."""
-        points = double(self.engine.points[nearest])
+        points = double(self.points.values[nearest])
         return points - double(self.x[rows])[:, None, :]
 
     def _pieces(self, nearest):
-        (r, k), d = nearest.shape, self.engine.points.shape[1]
-        return row_blocks(k, 16 * r * d, self.engine.budget)
+        (r, k), d = nearest.shape, self.points.data.shape[1]
+        return row_blocks(k, 16 * r * d, self.points.memory // 8)
+
+
+def row_groups(rows, counts, d, budget, xp):
+    """Yield ``(rows, most)``: groups of rows that need about equally many points.
+
+    ``counts`` says how many points each row needs, ``most`` is the largest count of
+    the group; its offsets ``(rows, most, d)`` fit into the memory, or it is one row.
+    """
+    order = xp.argsort(counts)
+    rows, counts = rows[order], counts[order]
+    start = 0
+    while start < rows.shape[0]:
+        stop = start + 1
+        while stop < rows.shape[0]:
+            entries = (stop + 1 - start) * int(counts[stop]) * d
+            if entries > budget // 16:
+                break
+            stop += 1
+        yield rows[start:stop], int(counts[stop - 1])
+        start = stop

@@ -6,7 +6,7 @@ denoising score matching loss is the score of a Gaussian kernel density estimate
     p_sigma(x) = (1/n) sum_j N(x; y_j, sigma^2 I),
     grad log p_sigma(x) = ( sum_j w_j(x) y_j - x ) / sigma^2,
 
-with softmax weights ``w_j``.  This module is its face; ``_engine`` does the sums.
+with softmax weights ``w_j``.  This module is its face; ``exact`` does the sums.
 """
 
 import math
@@ -19,14 +19,19 @@ from ._arrays import (
     as_positive_number,
     as_rows,
     as_sigma,
+    double,
     is_torch_array,
     itemsize,
     like,
+    row_blocks,
 )
-from ._certifier import Certifier
 from ._draws import choose, normal, uniform
-from ._engine import Engine
 from .densities import Density, check_end_level
+from .exact import dense
+from .exact.certified import certificate, within
+from .exact.paths import State, path_step
+from .exact.points import Points
+from .exact.tree import HIGHEST, build, tree_average
 
 __all__ = ["EmpiricalScore"]
 
@@ -74,17 +79,20 @@ class EmpiricalScore(Density):
         if tolerance is not None:
             tolerance = as_positive_number(tolerance, "tolerance")
         self.tolerance = tolerance
-        self._engines, self._certifiers = {}, {}
+        self._prepared, self._trees = {}, {}
 
     def __getstate__(self):
-        """Copy and pickle the data, not the engines made from them."""
-        return {**self.__dict__, "_engines": {}, "_certifiers": {}}
+        """Copy and pickle the data, not what was prepared from them."""
+        return {**self.__dict__, "_prepared": {}, "_trees": {}}
 
     def denoise(self, x, sigma):
         """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
         if self.tolerance is not None:
             return self.certified(x, sigma)[0]
-        return self._average(x, sigma, lambda average: average.mean(), sums=False)
+        x, sigma = self._arguments(x, sigma)
+        if _has_history(x, sigma):
+            return self._weights(x, sigma) @ self._points(x).data
+        return _like(self._average(x, sigma, sums=False).mean(), x)
 
     def certified(self, x, sigma):
         """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
@@ -100,41 +108,51 @@ class EmpiricalScore(Density):
         Raises ``ValueError`` without a tolerance.
         """
         x, sigma = self._arguments(x, sigma)
-        return _returned(*self._certifier(x).evaluate(_values(x), sigma), x)
+        return _returned(*self._certified(x, sigma), x)
 
     def starting_from(self, x):
         """Return this score for use along deterministic paths that start at ``x``.
 
-        With a tolerance, only what is new in a state is computed; the samplers ask for
-        this by themselves.  It takes up to four times ``memory``; where so many rows
-        need more than that, each call is certified alone: sample in batches then.
-        Without a tolerance, the score itself.
+        With a tolerance, what former states of the path tell is not computed again; the
+        samplers ask for this by themselves.  Without one, or in few dimensions, the
+        score itself.
         """
-        if self.tolerance is None:
-            return self
         x, _ = self._arguments(x, 1.0)
-        trajectory = self._certifier(x).trajectory(x)
-        return self if trajectory is None else PathScore(self, trajectory)
+        if self.tolerance is None or self.dimension <= HIGHEST:
+            return self
+        return PathScore(self, x.shape[0])
 
     def log_weights(self, x, sigma):
         """Return ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``, shape ``(m, n)``."""
-        return self._collect(x, sigma, lambda posterior: posterior.log_weights())
+        x, sigma = self._arguments(x, sigma)
+        return self._log_weights(x, sigma)
 
     def weights(self, x, sigma):
         """Return the posterior probability of each training point, ``(m, n)``."""
-        return self._collect(x, sigma, lambda posterior: posterior.weights())
+        x, sigma = self._arguments(x, sigma)
+        return self._weights(x, sigma)
 
     def effective_points(self, x, sigma):
         """Return ``exp(entropy of the weights)``, between 1 and n, shape ``(m,)``."""
-        entropy = self._collect(x, sigma, lambda posterior: posterior.entropy())
-        return array_namespace(entropy).exp(entropy)
+        x, sigma = self._arguments(x, sigma)
+        xp, parts = array_namespace(x), []
+        for rows in self._row_blocks(x):
+            logs = self._log_weights(x[rows], sigma[rows])
+            # exp(-800) is 0: the clip keeps 0 * infinity away.
+            clipped = xp.clip(logs, -800.0, None)
+            parts.append(xp.exp(-xp.sum(xp.exp(logs) * clipped, axis=1)))
+        return xp.concat(parts)
 
     def log_density(self, x, sigma):
         """Return ``log p_sigma(x)``, the Gaussian kernel density estimate, ``(m,)``."""
-        total = self._average(x, sigma, lambda average: average.log_kernel_sum())
-        _, sigma = self._arguments(x, sigma)
-        n, d = self.data.shape
-        xp = array_namespace(total)
+        x, sigma = self._arguments(x, sigma)
+        (n, d), xp = self.data.shape, array_namespace(x)
+        values, level = double(_values(x)), double(_values(sigma))
+        found = self._average(x, sigma)
+        total = _like(found.log_kernel_sum(values, level, xp), x)
+        if _has_history(x, sigma):
+            own = dense.differentiable_log_sum(self._points(x), x, sigma)
+            total = total + (own - own.detach())
         return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
 
     def covariance_product(self, x, sigma, v):
@@ -145,13 +163,11 @@ class EmpiricalScore(Density):
         """
         x, sigma = self._arguments(x, sigma)
         v = as_rows(v, "v", x.shape[0], self.dimension, x)
-        engine = self._engine(x)
-        return engine.xp.concat(
-            [
-                posterior.covariance_product(v[rows])
-                for rows, posterior in engine.posteriors(x, sigma)
-            ]
-        )
+        points, parts = self._points(x), []
+        for rows in self._row_blocks(x):
+            own = (double(_values(part[rows])) for part in (x, sigma, v))
+            parts.append(_like(dense.covariance_product(points, *own), x))
+        return points.xp.concat(parts)
 
     def sample(self, n, rng):
         """Draw ``n`` training points with replacement, shape ``(n, d)``."""
@@ -170,62 +186,84 @@ class EmpiricalScore(Density):
         """
         x, sigma = self._arguments(x, sigma)
         end = check_end_level(sigma_end, sigma)
-        engine = self._engine(x)
-        chosen = engine.xp.concat(
+        points = self._points(x)
+        chosen = points.xp.concat(
             [
-                choose(rng, posterior.weights())
-                for _, posterior in engine.posteriors(x, sigma)
+                choose(rng, self._weights(_values(x[rows]), _values(sigma[rows])))
+                for rows in self._row_blocks(x)
             ]
         )
-        y = engine.points[chosen]
+        y = points.data[chosen]
         ratio = (end / sigma[:, None]) ** 2
         noise = normal(rng, tuple(x.shape), x)
         return y + ratio * (x - y) + end * (1 - ratio) ** 0.5 * noise
 
     def _shift(self, x, sigma):
         if self.tolerance is not None:
-            mean, _ = self._certifier(x).evaluate(_values(x), sigma)
-            return _minus(mean, x)
-        return self._average(x, sigma, lambda average: average.shift(), sums=False)
+            return _minus(self._certified(x, sigma)[0], x)
+        if _has_history(x, sigma):
+            return self._weights(x, sigma) @ self._points(x).data - x
+        return _like(self._average(x, sigma, sums=False).shift(double(x)), x)
 
-    def _collect(self, x, sigma, value):
-        """Return what ``value`` gives of each block's weights."""
-        x, sigma = self._arguments(x, sigma)
-        engine = self._engine(x)
-        blocks = [value(posterior) for _, posterior in engine.posteriors(x, sigma)]
-        return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
+    def _average(self, x, sigma, sums=True):
+        """Return the averages over all points, in float64."""
+        x, sigma = double(_values(x)), double(_values(sigma))
+        return dense.average(self._points(x), x, sigma, dense.Wanted(sums))
 
-    def _average(self, x, sigma, value, sums=True):
-        """Return what ``value`` gives of each block's averages."""
-        x, sigma = self._arguments(x, sigma)
-        engine = self._engine(x)
-        blocks = [value(each) for _, each in engine.averages(x, sigma, sums)]
-        return blocks[0] if len(blocks) == 1 else engine.xp.concat(blocks)
+    def _log_weights(self, x, sigma):
+        """Return log weights ``(m, n)``, with their history where ``x`` has one."""
+        points = self._points(x)
+        if _has_history(x, sigma):
+            return dense.differentiable_log_weights(points, x, sigma)
+        parts = [
+            _like(dense.log_weights(points, double(x[rows]), double(sigma[rows])), x)
+            for rows in self._row_blocks(x)
+        ]
+        return parts[0] if len(parts) == 1 else points.xp.concat(parts)
+
+    def _weights(self, x, sigma):
+        return array_namespace(x).exp(self._log_weights(x, sigma))
+
+    def _row_blocks(self, x):
+        """Yield slices of rows of which all weights fit into the memory."""
+        n = self.data.shape[0]
+        yield from row_blocks(x.shape[0], 80 * n, self.memory)
 
     def _arguments(self, x, sigma):
         x = as_points(x, "x", self.dimension)
         xp = array_namespace(x)
         x = xp.astype(x, getattr(xp, f"float{8 * itemsize(self.data)}"), copy=False)
         sigma = as_sigma(sigma, x.shape[0], x)
-        self._engine(x).check(_values(x), _values(sigma))
+        self._points(x).check(_values(x), _values(sigma))
         return x, sigma
 
-    def _certifier(self, x):
+    def _certified(self, x, sigma):
+        """Return the denoiser to the tolerance, in float64, and its certificate."""
+        budget, points = self._budget(), self._points(x)
+        own = double(_values(x)), double(_values(sigma)), budget
+        if self.dimension <= HIGHEST:
+            kind = _kind(x)
+            if kind not in self._trees:
+                self._trees[kind] = build(points)
+            found = tree_average(self._trees[kind], *own)
+        else:
+            found = within(points, *own)
+        return found.mean, certificate(points, found)
+
+    def _budget(self):
+        """Return the largest distance from the exact denoiser that is allowed."""
         if self.tolerance is None:
             raise ValueError(
                 "tolerance must be given to EmpiricalScore for a certified denoiser"
             )
-        engine, key = self._engine(x), _kind(x)
-        if key not in self._certifiers:
-            self._certifiers[key] = Certifier(engine, self.tolerance)
-        return self._certifiers[key]
+        return self.tolerance * math.sqrt(self.dimension)
 
-    def _engine(self, x):
-        """Return the engine for the kind and device of ``x``, made once for each."""
-        key = _kind(x)
-        if key not in self._engines:
-            self._engines[key] = Engine(like(self.data, x), self.memory)
-        return self._engines[key]
+    def _points(self, x):
+        """Return the points prepared for the kind and device of ``x``, once for each."""
+        kind = _kind(x)
+        if kind not in self._prepared:
+            self._prepared[kind] = Points(like(self.data, x), self.memory)
+        return self._prepared[kind]
 
 
 class PathScore(Density):
@@ -234,8 +272,8 @@ class PathScore(Density):
     ``certificates`` holds one certificate for each evaluation, in order.
     """
 
-    def __init__(self, law, trajectory):
-        self._law, self._trajectory = law, trajectory
+    def __init__(self, law, count):
+        self._law, self._count, self._state = law, count, State()
         self.dimension, self.certificates = law.dimension, []
 
     def denoise(self, x, sigma):
@@ -255,12 +293,15 @@ class PathScore(Density):
         return _minus(mean, x)
 
     def _evaluate(self, x, sigma):
-        if x.shape[0] != self._trajectory.z.shape[0]:
+        if x.shape[0] != self._count:
             raise ValueError(
-                f"x must have one row for each of the {self._trajectory.z.shape[0]} "
-                f"starting points, got {x.shape[0]}"
+                f"x must have one row for each of the {self._count} starting points, "
+                f"got {x.shape[0]}"
             )
-        return self._trajectory.evaluate(_values(x), sigma)
+        points = self._law._points(x)
+        own = double(_values(x)), double(_values(sigma)), self._law._budget()
+        found, self._state = path_step(points, self._state, *own)
+        return found.mean, certificate(points, found)
 
     def _arguments(self, x, sigma):
         return self._law._arguments(x, sigma)
@@ -269,6 +310,16 @@ class PathScore(Density):
 def _values(x):
     """Return ``x`` without its history: what is certified is not differentiated."""
     return x.detach() if is_torch_array(x) else x
+
+
+def _has_history(*arrays):
+    """Return whether derivatives are asked for: torch keeps a history of these."""
+    return any(is_torch_array(x) and x.requires_grad for x in arrays)
+
+
+def _like(array, x):
+    """Return an array in the precision of ``x``."""
+    return array_namespace(x).astype(array, x.dtype, copy=False)
 
 
 def _kind(x):

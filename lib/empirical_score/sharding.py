@@ -22,7 +22,7 @@ import torch
 import torch.distributed as dist
 
 from ._arrays import array_namespace, as_count, itemsize, like
-from ._direct import relative_log_weights
+from .exact.differences import relative_log_weights
 from .densities import Density
 from .empirical import EmpiricalScore
 
@@ -114,14 +114,11 @@ class ShardedScore(Density):
 
     def _own(self, x, sigma):
         """Return this shard's anchors, log sums and averages, in float64."""
-        engine = self._law._engine(x)
+        found = self._law._average(x, sigma)
         on = self.data.device if torch.is_tensor(self.data) else "cpu"
-        reference, parts = torch.empty(0, dtype=torch.float64, device=on), ([], [], [])
-        for _, average in engine.averages(x, sigma):
-            own = (*average.anchored(), average.mean())
-            for values, value in zip(parts, own, strict=True):
-                values.append(like(value, reference))
-        return [torch.cat(values) for values in parts]
+        reference = torch.empty(0, dtype=torch.float64, device=on)
+        values = found.anchor, found.log_sum, found.mean()
+        return [like(value, reference) for value in values]
 
     def _reduce(self, values, how):
         try:

@@ -181,7 +181,7 @@ class TemperedScore(Density):
     def _average(self, x, level, value):
         """Return the weighted average of ``value(neighbors, x)``, ``(m, d)``."""
         xp = array_namespace(x)
-        points = self._law._engine(x).points
+        points = self._law._points(x).data
         return xp.concat(
             [
                 xp.sum(xp.exp(logs)[:, :, None] * value(points[nearest], part), axis=1)
@@ -193,7 +193,7 @@ class TemperedScore(Density):
         """Yield blocks of x, the columns of their neighbors and their log weights."""
         xp, (n, d) = array_namespace(x), self.data.shape
         # Far above the radius of the data all weights round to 1/n and rank nothing.
-        highest = self._law._engine(x).radius or 1.0
+        highest = self._law._points(x).radius or 1.0
         budget = self._law.memory // 8
         for rows in row_blocks(x.shape[0], 3 * (n + self.neighbors * d), budget):
             ranked_at = xp.clip(level[rows], None, highest)

@@ -164,11 +164,11 @@ class UnconditionalScore:
 
     def _collect(self, x, value):
         x, _ = self._arguments(x, None)
-        engine = self._points._engine(x)
+        points = self._points._points(x)
         # About ten arrays (rows, n) in float64 live at once.
-        rows = row_blocks(x.shape[0], 10 * self.data.shape[0], engine.budget)
+        rows = row_blocks(x.shape[0], 10 * self.data.shape[0], points.memory // 8)
         blocks = [
-            value(DistanceWeights(engine, x[part], self._kernel, self.temperature))
+            value(DistanceWeights(points, x[part], self._kernel, self.temperature))
             for part in rows
         ]
         xp = array_namespace(x)
