@@ -151,7 +151,8 @@ class EmpiricalScore(Density):
         found = self._average(x, sigma)
         total = _like(found.log_kernel_sum(values, level, xp), x)
         if _has_history(x, sigma):
-            own = dense.differentiable_log_sum(self._points(x), x, sigma)
+            score = _like(found.shift(values) / level[:, None] ** 2, x)
+            own = dense.differentiable_log_sum(self._points(x), x, sigma, score)
             total = total + (own - own.detach())
         return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
 

@@ -13,7 +13,7 @@ are used: NumPy, torch and automatic differentiation all see ordinary arithmetic
 """
 
 # Largest error, in nats, that a log weight of these may have.
-EXACT = 1e-11
+EXACT = 1e-12
 # Weights below exp(-NEGLIGIBLE) / n change no digit of an average.
 NEGLIGIBLE = 40.0
 SPLITTER = 2.0**27 + 1  # halves the 53-bit significand of float64

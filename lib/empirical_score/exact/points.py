@@ -28,7 +28,7 @@ NARROW = 16
 # Keys are kept where they take at most so many times the data, or so many numbers.
 KEPT, SMALL = 1.2, 2**20
 # Numbers of one block of points that are looked at together.
-BLOCK = 2**22
+BLOCK = 2**20
 # Points at which rounding is looked at, and how many of them are the farthest.
 SAMPLED, FARTHEST = 32, 8
 # Lengths and their inverses up to here are left to float32.
