@@ -32,6 +32,7 @@ __all__ = [
     "largest",
     "largest_of",
     "like",
+    "plain",
     "row_blocks",
     "row_maxima",
     "row_sums",
@@ -151,6 +152,18 @@ def like(array, reference):
     if is_torch_array(array):
         array = array.detach().cpu().numpy()
     return np.asarray(array, dtype=reference.dtype)
+
+
+def plain(array):
+    """Return the numbers of an array: in NumPy where they are on the processor.
+
+    NumPy shares the memory of such a torch array, and takes as long or less for its
+    passes over them.  A history is left behind.
+    """
+    if not is_torch_array(array):
+        return array
+    array = array.detach()
+    return array.numpy() if array.device.type == "cpu" else array
 
 
 def itemsize(array):

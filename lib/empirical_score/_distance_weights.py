@@ -10,7 +10,6 @@ redone from direct differences, in which nothing cancels.
 import math
 
 from ._arrays import EPS, double, largest, row_blocks
-from .exact.dense import product
 from .exact.differences import NEGLIGIBLE
 
 # Largest error, in nats, that a log weight may carry out of the matrix product.
@@ -89,7 +88,7 @@ class DistanceWeights:
         left, scale, length = points.queries(x, 1 + 0 * x[:, 0], dtype)
         blocks = points.key_blocks(points.n, dtype)
         self.keys = next(iter(blocks))[1]
-        inner = double(product(left, self.keys)) / scale[:, None]
+        inner = double(left @ self.keys.T) / scale[:, None]
         squares = length[:, None] ** 2 - 2 * inner
         error = 2 * points.proved_rounding(length, scale, dtype) / scale
         error = error + 4 * EPS[8] * length**2

@@ -23,11 +23,12 @@ from ._arrays import (
     is_torch_array,
     itemsize,
     like,
+    plain,
     row_blocks,
 )
 from ._draws import choose, normal, uniform
 from .densities import Density, check_end_level
-from .exact import dense
+from .exact import dense, gradients
 from .exact.certified import certificate, within
 from .exact.paths import State, path_step
 from .exact.points import Points
@@ -91,8 +92,8 @@ class EmpiricalScore(Density):
             return self.certified(x, sigma)[0]
         x, sigma = self._arguments(x, sigma)
         if _has_history(x, sigma):
-            return self._weights(x, sigma) @ self._points(x).data
-        return _like(self._average(x, sigma, sums=False).mean(), x)
+            return self._weights(x, sigma) @ like(self.data, x)
+        return like(self._average(x, sigma).mean(), x)
 
     def certified(self, x, sigma):
         """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
@@ -147,12 +148,12 @@ class EmpiricalScore(Density):
         """Return ``log p_sigma(x)``, the Gaussian kernel density estimate, ``(m,)``."""
         x, sigma = self._arguments(x, sigma)
         (n, d), xp = self.data.shape, array_namespace(x)
-        values, level = double(_values(x)), double(_values(sigma))
-        found = self._average(x, sigma)
-        total = _like(found.log_kernel_sum(values, level, xp), x)
+        found, (values, level) = self._average(x, sigma), _numbers(x, sigma)
+        total = like(found.log_kernel_sum(values, level, self._points(x).xp), x)
         if _has_history(x, sigma):
-            score = _like(found.shift(values) / level[:, None] ** 2, x)
-            own = dense.differentiable_log_sum(self._points(x), x, sigma, score)
+            logs, score = self._log_weights(x, sigma), found.shift(values)
+            score = like(score / level[:, None] ** 2, x)
+            own = gradients.log_sum(like(self.data, x), x, sigma, logs, score)
             total = total + (own - own.detach())
         return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
 
@@ -166,9 +167,9 @@ class EmpiricalScore(Density):
         v = as_rows(v, "v", x.shape[0], self.dimension, x)
         points, parts = self._points(x), []
         for rows in self._row_blocks(x):
-            own = (double(_values(part[rows])) for part in (x, sigma, v))
-            parts.append(_like(dense.covariance_product(points, *own), x))
-        return points.xp.concat(parts)
+            own = _numbers(x[rows], sigma[rows], v[rows])
+            parts.append(like(dense.covariance_product(points, *own), x))
+        return array_namespace(x).concat(parts)
 
     def sample(self, n, rng):
         """Draw ``n`` training points with replacement, shape ``(n, d)``."""
@@ -187,14 +188,12 @@ class EmpiricalScore(Density):
         """
         x, sigma = self._arguments(x, sigma)
         end = check_end_level(sigma_end, sigma)
-        points = self._points(x)
-        chosen = points.xp.concat(
-            [
-                choose(rng, self._weights(_values(x[rows]), _values(sigma[rows])))
-                for rows in self._row_blocks(x)
-            ]
-        )
-        y = points.data[chosen]
+        xp = array_namespace(x)
+        chosen = [
+            choose(rng, self._weights(_detached(x[rows]), _detached(sigma[rows])))
+            for rows in self._row_blocks(x)
+        ]
+        y = like(self.data, x)[xp.concat(chosen)]
         ratio = (end / sigma[:, None]) ** 2
         noise = normal(rng, tuple(x.shape), x)
         return y + ratio * (x - y) + end * (1 - ratio) ** 0.5 * noise
@@ -203,24 +202,24 @@ class EmpiricalScore(Density):
         if self.tolerance is not None:
             return _minus(self._certified(x, sigma)[0], x)
         if _has_history(x, sigma):
-            return self._weights(x, sigma) @ self._points(x).data - x
-        return _like(self._average(x, sigma, sums=False).shift(double(x)), x)
+            return self._weights(x, sigma) @ like(self.data, x) - x
+        return like(self._average(x, sigma).shift(double(plain(x))), x)
 
-    def _average(self, x, sigma, sums=True):
+    def _average(self, x, sigma):
         """Return the averages over all points, in float64."""
-        x, sigma = double(_values(x)), double(_values(sigma))
-        return dense.average(self._points(x), x, sigma, dense.Wanted(sums))
+        return dense.average(self._points(x), *_numbers(x, sigma))
 
     def _log_weights(self, x, sigma):
         """Return log weights ``(m, n)``, with their history where ``x`` has one."""
         points = self._points(x)
-        if _has_history(x, sigma):
-            return dense.differentiable_log_weights(points, x, sigma)
         parts = [
-            _like(dense.log_weights(points, double(x[rows]), double(sigma[rows])), x)
+            like(dense.log_weights(points, *_numbers(x[rows], sigma[rows])), x)
             for rows in self._row_blocks(x)
         ]
-        return parts[0] if len(parts) == 1 else points.xp.concat(parts)
+        logs = parts[0] if len(parts) == 1 else array_namespace(x).concat(parts)
+        if _has_history(x, sigma):
+            return gradients.log_weights(like(self.data, x), x, sigma, logs)
+        return logs
 
     def _weights(self, x, sigma):
         return array_namespace(x).exp(self._log_weights(x, sigma))
@@ -235,13 +234,13 @@ class EmpiricalScore(Density):
         xp = array_namespace(x)
         x = xp.astype(x, getattr(xp, f"float{8 * itemsize(self.data)}"), copy=False)
         sigma = as_sigma(sigma, x.shape[0], x)
-        self._points(x).check(_values(x), _values(sigma))
+        self._points(x).check(*_numbers(x, sigma))
         return x, sigma
 
     def _certified(self, x, sigma):
         """Return the denoiser to the tolerance, in float64, and its certificate."""
         budget, points = self._budget(), self._points(x)
-        own = double(_values(x)), double(_values(sigma)), budget
+        own = *_numbers(x, sigma), budget
         if self.dimension <= HIGHEST:
             kind = _kind(x)
             if kind not in self._trees:
@@ -260,10 +259,10 @@ class EmpiricalScore(Density):
         return self.tolerance * math.sqrt(self.dimension)
 
     def _points(self, x):
-        """Return the points prepared for the kind and device of ``x``, once for each."""
+        """Return the points prepared for the device of ``x``, once for each."""
         kind = _kind(x)
         if kind not in self._prepared:
-            self._prepared[kind] = Points(like(self.data, x), self.memory)
+            self._prepared[kind] = Points(plain(like(self.data, x)), self.memory)
         return self._prepared[kind]
 
 
@@ -300,7 +299,7 @@ class PathScore(Density):
                 f"got {x.shape[0]}"
             )
         points = self._law._points(x)
-        own = double(_values(x)), double(_values(sigma)), self._law._budget()
+        own = *_numbers(x, sigma), self._law._budget()
         found, self._state = path_step(points, self._state, *own)
         return found.mean, certificate(points, found)
 
@@ -308,38 +307,41 @@ class PathScore(Density):
         return self._law._arguments(x, sigma)
 
 
-def _values(x):
-    """Return ``x`` without its history: what is certified is not differentiated."""
-    return x.detach() if is_torch_array(x) else x
-
-
 def _has_history(*arrays):
     """Return whether derivatives are asked for: torch keeps a history of these."""
     return any(is_torch_array(x) and x.requires_grad for x in arrays)
 
 
-def _like(array, x):
-    """Return an array in the precision of ``x``."""
-    return array_namespace(x).astype(array, x.dtype, copy=False)
+def _detached(x):
+    return x.detach() if is_torch_array(x) else x
+
+
+def _numbers(*arrays):
+    """Return arrays in float64 and in the library that computes with them."""
+    return tuple(double(plain(array)) for array in arrays)
 
 
 def _kind(x):
-    return array_namespace(x).__name__, str(getattr(x, "device", "cpu"))
+    """Return where ``x`` is: what is prepared on a processor serves NumPy and torch."""
+    return str(x.device) if is_torch_array(x) else "cpu"
 
 
 def _returned(mean, certificate, x):
-    """Return a denoiser in the precision of ``x``; its rounding is in the certificate.
+    """Return a denoiser and its certificate in the kind of ``x``.
 
-    In float64 that is what the last sum may have rounded.
+    What the denoiser loses in the precision of ``x`` is in the certificate; in float64
+    that is what the last sum may have rounded.
     """
-    xp = array_namespace(x)
-    found = xp.astype(mean, x.dtype, copy=False)
-    gap = xp.abs(mean - xp.astype(found, xp.float64)) + EPS[8] * xp.abs(mean)
-    error = certificate.error + xp.mean(gap**2, axis=1) ** 0.5
-    return found, certificate._replace(error=error)
+    found, exact = like(mean, x), double(_detached(x))
+    xp, mean = array_namespace(x), like(mean, exact)
+    gap = xp.abs(mean - double(found)) + EPS[8] * xp.abs(mean)
+    error = like(certificate.error, exact) + xp.mean(gap**2, axis=1) ** 0.5
+    return found, certificate._replace(
+        error=error,
+        discarded=like(certificate.discarded, exact),
+        rigorous=like(certificate.rigorous, exact) > 0,
+    )
 
 
 def _minus(mean, x):
-    xp = array_namespace(x)
-    gap = mean - xp.astype(x, xp.float64, copy=False)
-    return xp.astype(gap, x.dtype, copy=False)
+    return like(mean - double(plain(x)), x)

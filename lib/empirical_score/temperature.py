@@ -21,6 +21,7 @@ from ._arrays import (
     as_sigma,
     device,
     largest,
+    like,
     row_blocks,
 )
 from .densities import Density
@@ -181,7 +182,7 @@ class TemperedScore(Density):
     def _average(self, x, level, value):
         """Return the weighted average of ``value(neighbors, x)``, ``(m, d)``."""
         xp = array_namespace(x)
-        points = self._law._points(x).data
+        points = like(self.data, x)
         return xp.concat(
             [
                 xp.sum(xp.exp(logs)[:, :, None] * value(points[nearest], part), axis=1)

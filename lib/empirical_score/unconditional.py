@@ -23,11 +23,13 @@ from ._arrays import (
     as_real,
     as_sigma,
     like,
+    plain,
     row_blocks,
 )
 from ._distance_weights import DistanceWeights
 from ._levels import AllLevels, LevelsBetween
 from .empirical import EmpiricalScore
+from .exact.points import Points
 
 __all__ = ["UnconditionalScore"]
 
@@ -164,16 +166,17 @@ class UnconditionalScore:
 
     def _collect(self, x, value):
         x, _ = self._arguments(x, None)
-        points = self._points._points(x)
+        points, inner = self._points._points(x), plain(x)
+        if getattr(x, "requires_grad", False):
+            points, inner = Points(like(self.data, x), self._points.memory), x
         # About ten arrays (rows, n) in float64 live at once.
         rows = row_blocks(x.shape[0], 10 * self.data.shape[0], points.memory // 8)
         blocks = [
-            value(DistanceWeights(points, x[part], self._kernel, self.temperature))
+            value(DistanceWeights(points, inner[part], self._kernel, self.temperature))
             for part in rows
         ]
-        xp = array_namespace(x)
-        out = blocks[0] if len(blocks) == 1 else xp.concat(blocks)
-        return xp.astype(out, x.dtype, copy=False)
+        out = blocks[0] if len(blocks) == 1 else points.xp.concat(blocks)
+        return like(out, x)
 
 
 def _as_levels(levels):

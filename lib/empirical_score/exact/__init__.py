@@ -3,6 +3,7 @@
 ``differences``  log weights from differences, in which nothing cancels
 ``points``       a training set prepared for sums: center, radius, keys
 ``dense``        averages and weights over all points
+``gradients``    the same with a history, for torch to differentiate
 ``certified``    averages to a tolerance, with a certificate
 ``tree``         the same in few dimensions
 ``paths``        the same along a path, where most was computed before

@@ -63,7 +63,7 @@ def within(points, x, sigma, budget, spare=0.0):
     float64 are taken.
     """
     xp = points.xp
-    wanted = Wanted(False, True, nats_behind(points, budget) + spare)
+    wanted = Wanted(True, nats_behind(points, budget) + spare)
     found = average(points, x, sigma, wanted)
     mean, error = found.mean(), found.error(xp)
     discarded, proved = found.discarded, found.proved

@@ -16,7 +16,6 @@ are blocks of a file or shards of machines (:func:`merge`).
 """
 
 import math
-import sys
 from typing import NamedTuple
 
 from .._arrays import (
@@ -24,8 +23,6 @@ from .._arrays import (
     clipped_exp,
     device,
     double,
-    is_numpy_array,
-    is_torch_array,
     row_blocks,
     row_maxima,
     row_sums,
@@ -42,6 +39,8 @@ CLEAN = {4: 1e-6, 8: 1e-13}
 NATS = {4: 1e-4, 8: 1e-12}
 # Largest error that rounding of weights may bring to an average, in units of the spread.
 GOAL = {4: 1e-6, 8: 1e-13}
+# The root mean square of errors of log weights, as a part of the largest.
+USUAL = 0.25
 # A row is averaged over a list if that has no more than a part of all points, one in
 # SHARE, or no more than SHORT.
 SHARE, SHORT = 128, 8
@@ -49,8 +48,6 @@ SHARE, SHORT = 128, 8
 GLANCE = 512
 # Heavy points of a tile that are redone where they need not be: one in REDONE.
 REDONE = 200
-# Weights of a row beyond the heaviest, of which redone ones leave exp(-REST) at most.
-REST = 8.0
 # How many units of rounding larger than seen the rounding elsewhere is taken to be.
 MARGIN = 4.0
 # Points whose weighted sum is left to float32 where its error has to be proved.
@@ -62,8 +59,6 @@ BLOCK = 2**16
 PAIR, CACHED = 160, 2**18
 # Rows of a tile, if memory allows.
 ROWS = 64
-# Dimensions in which attention is faster than tiles, and rows that try it first.
-FUSED, PROBED = range(16, 257), 16
 # What rounding of float32 may hide of a variance, as a part of the second moment.
 SLACK = 2.0**-20
 
@@ -122,13 +117,11 @@ class Average(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """What an average is for: sums of weights, certified errors, short lists.
+    """Whether errors are to be certified, and by how many nats a point is left out.
 
-    ``least`` are the nats by which a point has to be behind to be left out, on top of
-    ``log n``; by default so many that no digit changes.
+    ``least`` nats, on top of ``log n``; by default so many that no digit changes.
     """
 
-    sums: bool = True
     certified: bool = False
     least: float | None = None
 
@@ -142,15 +135,6 @@ def average(points, x, sigma, wanted=None, dtype=None):
     wanted = Wanted() if wanted is None else wanted
     if dtype is None:
         dtype = points.working_dtype(x, sigma)
-    if _can_fuse(points, x, wanted, dtype):
-        found = _fused(points, x, sigma, wanted, dtype)
-        if found is not None:
-            return found
-    return _tiled(points, x, sigma, wanted, dtype)
-
-
-def _tiled(points, x, sigma, wanted, dtype):
-    """Return the average, tile by tile of rows and blocks of points."""
     columns, rows = tile_sizes(points, x.shape[0], dtype)
     found = None
     for start, keys in points.key_blocks(columns, dtype):
@@ -229,7 +213,7 @@ def _tile(points, start, keys, x, sigma, wanted):
     left, scale, length = points.queries(x, sigma, keys.dtype)
     typical = points.typical_rounding(length, scale, keys.dtype)
     proved = points.proved_rounding(length, scale, keys.dtype)
-    logits = product(left, keys)
+    logits = left @ keys.T
     best = xp.argmax(logits, axis=1)
     every = xp.arange(x.shape[0], device=device(best))
     top = logits[every, best]
@@ -362,12 +346,15 @@ def _summed(tile, typical, proved, wanted):
     variance = xp.clip(second - xp.sum(mean**2, axis=1), 0.0, None) + slack
     anchor = double(points.values[tile.best + tile.start])
     inner, log_sum = mean - (anchor - points.center), xp.log(total)
-    doubt = typical * variance**0.5 - GOAL[tile.size] * points.spread
-    must = typical > NATS[tile.size]
-    redo = xp.nonzero(must | (doubt > 0))[0]
+    # Errors of many weights average out.
+    error = typical / total**0.5
+    nats_off = error / NATS[tile.size]
+    doubt = USUAL * error * variance**0.5 / (GOAL[tile.size] * points.spread + 1e-300)
+    doubt = xp.maximum(doubt, nats_off)
+    redo = xp.nonzero(doubt > 1)[0]
     if redo.shape[0]:
-        change = _redone(tile, weights, log_sum, anchor, redo, must[redo], doubt[redo])
-        for rows, moved, log_ratio in change:
+        own = anchor, redo, nats_off[redo] > 1, doubt[redo]
+        for rows, moved, log_ratio in _redone(tile, weights, log_sum, *own):
             inner[rows] += moved
             log_sum[rows] += log_ratio
     raised = points.n * math.exp(FLOOR[tile.size]) * 2 * points.radius
@@ -391,13 +378,13 @@ def _summed(tile, typical, proved, wanted):
 def _redone(tile, weights, log_sum, anchor, rows, must, doubt):
     """Yield rows, and what exact weights of their heaviest points change there.
 
-    The heaviest are those without which at most ``exp(-REST)`` of the weight is left.
-    Rows that must not be redone are, the most doubtful first, while they cost little.
+    Unrelated errors of the points below a part ``1 / doubt^2`` of the heaviest weight
+    bring less than is allowed.  Rows that must not be redone are, the most doubtful
+    first, while they cost little.
     """
     points, xp, (t, b) = tile.points, tile.points.xp, tile.logits.shape
-    floor = xp.exp(log_sum - REST - math.log(b))
-    floor = xp.astype(floor, weights.dtype)
-    near = weights[rows] >= floor[rows][:, None]
+    floor = xp.astype(xp.clip(doubt**-2 / 4, math.exp(FLOOR[tile.size]), None), weights.dtype)
+    near = weights[rows] >= floor[:, None]
     counts = xp.sum(xp.astype(near, xp.int64), axis=1)
     order = xp.argsort(xp.where(must, math.inf + 0 * doubt, doubt), descending=True)
     spent = xp.cumulative_sum(counts[order])
@@ -481,17 +468,12 @@ def _rounding_seen(tile):
     return xp.max(xp.abs(off - xp.mean(off, axis=1)[:, None]), axis=1)
 
 
-def product(left, keys):
-    """Return ``left @ keys.T``, in the order in which the library is fastest."""
-    return left @ keys.T if is_numpy_array(left) else (keys @ left.T).T
-
-
 def _weighted(weights, keys, chunk):
     """Return ``weights @ keys`` in float64, by sums of so many points at a time."""
-    total, plain = 0.0, weights.shape[0] < 16 or is_numpy_array(weights)
+    total = 0.0
     for start in range(0, keys.shape[0], chunk):
-        left, right = weights[:, start : start + chunk], keys[start : start + chunk]
-        total = total + double(left @ right if plain else (right.T @ left.T).T)
+        some = slice(start, start + chunk)
+        total = total + double(weights[:, some] @ keys[some])
     return total
 
 
@@ -504,7 +486,7 @@ def log_weights(points, x, sigma):
     xp, dtype = points.xp, points.working_dtype(x, sigma)
     left, scale, length = points.queries(x, sigma, dtype)
     size, blocks = (4 if dtype == xp.float32 else 8), points.key_blocks(BLOCK, dtype)
-    parts = [product(left, keys) for _, keys in blocks]
+    parts = [left @ keys.T for _, keys in blocks]
     logits = parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
     best = xp.argmax(logits, axis=1)
     logits -= logits[xp.arange(x.shape[0], device=device(best)), best][:, None]
@@ -527,41 +509,6 @@ def log_weights(points, x, sigma):
     total = xp.sum(double(xp.exp(logits - top)), axis=1)
     logits -= top + xp.astype(xp.log(total), dtype)[:, None]
     return logits
-
-
-def differentiable_log_weights(points, x, sigma):
-    """Return :func:`log_weights` of torch arrays with their history, ``(m, n)``.
-
-    Values are those of :func:`log_weights`, derivatives those of the product, which has
-    no rounding in it but that of its factors.
-    """
-    values = log_weights(points, double(x.detach()), double(sigma.detach()))
-    logs = _with_history(points, x, sigma)
-    logs = logs + (points.xp.astype(values, logs.dtype) - logs).detach()
-    return logs - logs.logsumexp(1, keepdim=True)
-
-
-def differentiable_log_sum(points, x, sigma, score):
-    """Return ``log sum_j exp(-|x - y_j|^2 / (2 sigma^2))`` for its derivatives.
-
-    A sum whose terms have the right weights has the right derivatives, of all orders;
-    the first, in which large terms cancel, is made that of the exact ``score``.
-    """
-    logs = differentiable_log_weights(points, x, sigma).detach()
-    own = _with_history(points, x, sigma)
-    own = (own + (logs - own).detach()).logsumexp(1)
-    center = points.xp.astype(points.center, x.dtype)
-    own = own - ((x - center) ** 2).sum(1) / (2 * sigma**2)
-    (slope,) = sys.modules["torch"].autograd.grad(own.sum(), x, retain_graph=True)
-    return own + ((score - slope.detach()) * (x - x.detach())).sum(1)
-
-
-def _with_history(points, x, sigma):
-    """Return the log weights of the product, up to a constant of the row."""
-    center = points.xp.astype(points.center, x.dtype)
-    gaps = points.data - center
-    product = (x - center) @ gaps.T - (gaps**2).sum(1) / 2
-    return product / sigma[:, None] ** 2
 
 
 def covariance_product(points, x, sigma, v):
@@ -599,46 +546,3 @@ def covariance_product(points, x, sigma, v):
             total = total + along @ gaps - xp.sum(along, axis=1)[:, None] * mean
         out[many] = total
     return out
-
-
-def _can_fuse(points, x, wanted, dtype):
-    """Return whether torch's attention kernel is there for the sums, and of use."""
-    if wanted.sums or wanted.certified or not is_torch_array(x):
-        return False
-    room = points.n * points.width(dtype) <= points.memory // 8
-    many = x.shape[0] >= PROBED and points.n >= ROWS
-    return points.d in FUSED and x.device.type == "cpu" and room and many
-
-
-def _fused(points, x, sigma, wanted, dtype):
-    """Return averages by attention, or None where rounding is in doubt for many rows.
-
-    The keys are its keys and its values, and the weights are never written to memory.
-    Some rows go first; doubtful ones are averaged in tiles.
-    """
-    xp, step = points.xp, x.shape[0] // PROBED
-    clear = _attention(points, x[::step], sigma[::step], dtype)[2]
-    if 2 * int(clear.sum()) < clear.shape[0]:
-        return None
-    inner, variance, clear = _attention(points, x, sigma, dtype)
-    anchor, zero, sure = points.center + 0 * inner, 0 * sigma, sigma > 0
-    doubtful = xp.nonzero(~clear)[0]
-    if doubtful.shape[0]:
-        again = _tiled(points, x[doubtful], sigma[doubtful], wanted, dtype)
-        anchor[doubtful], inner[doubtful] = again.anchor, again.inner
-        variance[doubtful] = again.variance
-    rest = anchor, None, inner, variance, zero, zero, zero, sure, ~sure
-    return Average(*rest, (doubtful[:0],) * 2, 2 * x.shape[0] * points.n)
-
-
-def _attention(points, x, sigma, dtype):
-    """Return averages minus the center, variances, and for which rows they serve."""
-    attention = sys.modules["torch"].nn.functional.scaled_dot_product_attention
-    left, scale, length = points.queries(x, sigma, dtype)
-    ((_, keys),) = points.key_blocks(points.n, dtype)
-    found = attention(left[None, None], keys[None, None], keys[None, None], scale=1.0)
-    sums, d = double(found[0, 0]), points.d
-    mean, second = sums[:, :d], -2 * sums[:, d]
-    variance = (second - (mean**2).sum(1)).clip(min=0.0) + SLACK * second
-    doubt = points.typical_rounding(length, scale, dtype) * variance**0.5
-    return mean, variance, doubt <= GOAL[points.itemsize] * points.spread
