@@ -36,11 +36,9 @@ FLOOR = {4: -45.0, 8: -700.0}
 # Typical rounding in nats: below the first all points are summed; above the second the
 # points that matter are redone, however many they are.
 CLEAN = {4: 1e-6, 8: 1e-13}
-NATS = {4: 1e-4, 8: 1e-12}
+NATS = {4: 4e-4, 8: 1e-12}
 # Largest error that rounding of weights may bring to an average, in units of the spread.
 GOAL = {4: 1e-6, 8: 1e-13}
-# The root mean square of errors of log weights, as a part of the largest.
-USUAL = 0.25
 # A row is averaged over a list if that has no more than a part of all points, one in
 # SHARE, or no more than SHORT.
 SHARE, SHORT = 128, 8
@@ -349,10 +347,11 @@ def _summed(tile, typical, proved, wanted):
     # Errors of many weights average out.
     error = typical / total**0.5
     nats_off = error / NATS[tile.size]
-    doubt = USUAL * error * variance**0.5 / (GOAL[tile.size] * points.spread + 1e-300)
+    usual = 2 * error / points.d**0.5  # seldom more, where the other is the largest
+    doubt = usual * variance**0.5 / (GOAL[tile.size] * points.spread + 1e-300)
     doubt = xp.maximum(doubt, nats_off)
     redo = xp.nonzero(doubt > 1)[0]
-    if redo.shape[0]:
+    if redo.shape[0] and not wanted.certified:
         own = anchor, redo, nats_off[redo] > 1, doubt[redo]
         for rows, moved, log_ratio in _redone(tile, weights, log_sum, *own):
             inner[rows] += moved

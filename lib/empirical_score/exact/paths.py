@@ -139,20 +139,27 @@ def _held(points, state, x, sigma, budget):
 
 
 def _from_lists(points, kept, x, sigma, leads, budget):
-    """Return the averages over kept lists, and these lists as they are from here on."""
+    """Return the averages over kept lists, and these lists as they are from here on.
+
+    A point that is alone on its list is the average.
+    """
     xp, rows = points.xp, kept.rows
-    own = x[rows], sigma[rows]
-    found, logs = listed(points, *own, kept.places, kept.columns, kept.anchor)
     counts = row_sums(0 * kept.places + 1, kept.places, rows.shape[0])
+    mean, rest, later = kept.place + 0, 0 * leads, kept
+    some = xp.nonzero(counts > 1)[0]
+    if some.shape[0]:
+        part = _taken(kept, counts > 1, xp)
+        own = x[part.rows], sigma[part.rows]
+        found, logs = listed(points, *own, part.places, part.columns, part.anchor)
+        mean[some], rest[some] = found.mean(), found.rest
+        shorter = _lists(points, part.rows, *own, found.pairs, logs, leads[some], budget)
+        later = joined(_taken(kept, counts == 1, xp), shorter, xp)
     out = (points.n - counts) * xp.exp(-leads)
-    mean = found.mean()
     gap = xp.sum((mean - points.center) ** 2, axis=1) ** 0.5
-    error = found.rest + out * (points.radius + gap)
+    error = rest + out * (points.radius + gap)
     work = float(xp.sum(xp.where(counts > 1, counts, 0 * counts)))
-    method = np.full(rows.shape[0], "kept")
-    result = Found(mean, error, out, out >= 0, method, work)
-    later = _lists(points, rows, *own, found.pairs, logs, leads, budget)
-    return result, later
+    method = np.full(rows.shape[0], "kept", METHOD)
+    return Found(mean, error, out, out >= 0, method, work), later
 
 
 def _lists(points, rows, x, sigma, pairs, logs, leads, budget):
