@@ -116,7 +116,9 @@ def lead(kept, x, sigma, radius, xp):
 def moved_by(delta, sigma, radius, variance, xp):
     """Return by how much the denoiser differs at most at a place ``delta`` away."""
     slope = delta / sigma**2
-    return slope * xp.exp(xp.clip(2 * slope * radius, None, 700.0)) * variance
+    nats = 2 * slope * radius
+    moved = slope * xp.exp(xp.clip(nats, None, 100.0)) * variance
+    return xp.where(nats > 100.0, math.inf + 0 * moved, moved)
 
 
 def _held(points, state, x, sigma, budget):

@@ -30,8 +30,8 @@ HIGHEST = 8  # dimensions in which nodes are small enough to help
 LEAF, ROOTS = 64, 32  # points of the smallest nodes; nodes to begin with
 CACHED = 2**16  # points in leaves that are looked at together
 PAIR = 256  # bytes for a row and a node that are looked at together
-NODE = 40  # a node takes as long as so many points in a leaf
-PLAIN = 0.15  # the time that a point takes in a sum over all, as a part of that
+NODE = 6  # a node takes as long as so many points in a leaf
+PLAIN = 0.4  # the time of a point in a sum over all, in the same unit
 PROBED = 16  # rows that go first
 DROPPED, STANDING = 0.25, 0.6  # shares of the tolerance
 

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from empirical_score._doubled import (
+from empirical_score.exact.differences import (
     squared_distance_gap,
     two_difference,
     two_product,
