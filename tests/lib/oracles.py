@@ -4,6 +4,7 @@ Sums over a training set are done in exact integer arithmetic, exponentials and
 logarithms in mpmath at 60 digits; everything else is textbook linear algebra.
 """
 
+import math
 from types import SimpleNamespace
 
 import mpmath
@@ -83,8 +84,8 @@ def deviations(found, data, x, sigma):
     """Root mean square a coordinate of ``found - D(x, sigma)``, row by row, ``(m,)``.
 
     All arguments are taken as the binary fractions that they are.  Measured from the
-    nearest point; where extended precision is not enough for the weights, the points
-    that can have any are compared in integers.
+    nearest point; where extended precision is not enough for the weights (they may be
+    off by a share of 1e-17 a point), those that have any are compared in integers.
     """
     data, x = np.asarray(data, float), np.asarray(x, float)
     levels = np.broadcast_to(np.asarray(sigma, float), x.shape[:1])
@@ -102,9 +103,10 @@ def _mean_from_nearest(data, x, sigma):
     """The nearest point and the denoiser minus it, in extended precision."""
     squares = np.sum((data.astype(LONG) - x.astype(LONG)) ** 2, axis=1)
     logs = -(squares / sigma) / (2 * LONG(sigma))
-    doubt = 4 * (data.shape[1] + 8) * np.finfo(LONG).eps
+    # NumPy adds pairwise: 16 terms in a chain, three levels, and one for each doubling.
+    doubt = (24 + math.log2(data.shape[1])) * np.finfo(LONG).eps
     some = np.flatnonzero(logs >= logs.max() * (1 + doubt) - 60)
-    if len(some) == 1 or -doubt * logs.max() < 1e-16:
+    if len(some) == 1 or -doubt * logs.max() < 1e-17 * (8 + len(some)):
         weights = np.exp(logs[some] - logs.max())
         nearest = data[np.argmin(squares)].astype(LONG)
         offset = weights @ (data[some].astype(LONG) - nearest)
@@ -120,3 +122,44 @@ def _mean_from_nearest(data, x, sigma):
     offset = weights @ (points - points[first])
     nearest = data[some][first].astype(LONG)
     return nearest, _floats(offset, int(np.sum(weights)) << shift).astype(LONG)
+
+
+def direct_posterior(data, x, sigma, v=None):
+    """What ``exact_posterior`` gives, for all rows of ``x`` at once and many points.
+
+    In extended precision, log weights from differences with the nearest point; right to
+    about ``1e-18 |y_j - y_a|^2 / sigma^2`` nats.  ``v`` ``(m, d)`` is what covariances
+    are multiplied with.
+    """
+    data, x = np.asarray(data, float), np.asarray(x, float)
+    levels = np.broadcast_to(np.asarray(sigma, float), x.shape[:1])
+    v = np.zeros_like(x) if v is None else np.asarray(v, float)
+    rows = [_direct_row(data, *row) for row in zip(x, levels, v, strict=True)]
+    parts = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    return SimpleNamespace(**parts)
+
+
+def _direct_row(data, x, sigma, v):
+    nearest = data[np.argmin(np.sum((data - x) ** 2, axis=1))].astype(LONG)
+    gaps, way, level = data - nearest, x - nearest, LONG(sigma)
+    logs = np.sum(gaps * (2 * way - gaps), axis=1) / (2 * level**2)
+    top, (n, d) = logs.max(), data.shape
+    total = np.sum(np.exp(logs - top))
+    log_weights = logs - top - np.log(total)
+    weights = np.exp(log_weights)
+    mean = weights @ gaps
+    kernel = top + np.log(total) - np.sum(way**2) / (2 * level**2)
+    normalizer = np.log(LONG(n)) + d * np.log(2 * LONG(np.pi) * level**2) / 2
+    along = (gaps - mean) @ v
+    squares = np.mean((gaps - mean) ** 2, axis=1)
+    found = {
+        "denoise": nearest + mean,
+        "shift": mean - way,
+        "log_density": kernel - normalizer,
+        "log_weights": log_weights,
+        "weights": weights,
+        "effective_points": np.exp(-np.sum(weights * log_weights)),
+        "covariance_product": (weights * along) @ (gaps - mean),
+        "deviation": np.sqrt(weights @ squares),  # of the posterior, a coordinate
+    }
+    return {name: value.astype(float) for name, value in found.items()}

@@ -311,3 +311,63 @@ def test_samples_do_not_depend_on_memory():
     ]
     for a, b in zip(*runs, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-12)
+
+
+# --- what the states of a path share ------------------------------------------------
+
+
+class Prepared:
+    """A score that must be asked only by way of ``starting_from``."""
+
+    def __init__(self):
+        self.law, self.starts, self.calls = LAW, [], 0
+
+    def starting_from(self, x):
+        self.starts.append(x)
+        return self._score
+
+    def _score(self, x, sigma):
+        self.calls += 1
+        return self.law(x, sigma)
+
+    def __call__(self, x, sigma):
+        raise AssertionError("the path was not used")
+
+
+@pytest.mark.parametrize("method", ["euler", "heun"])
+@pytest.mark.parametrize("process", [None, OU])
+def test_the_ode_asks_a_score_for_the_path_from_its_start(method, process):
+    """At the noise level of the start, and then the path alone, at every step."""
+    score, x, levels = Prepared(), start_points(), np.geomspace(2.0, 0.1, 6)
+    found = sample_ode(score, x, levels, method, process=process)
+    np.testing.assert_array_equal(
+        found, sample_ode(LAW, x, levels, method, process=process)
+    )
+    (start,) = score.starts
+    place = x if process is None else process.to_noise_level(x, levels[0])[0]
+    np.testing.assert_array_equal(start, place)
+    assert score.calls == (5 if method == "euler" else 10)
+
+
+@pytest.mark.parametrize("array", [np.asarray, torch.as_tensor])
+@pytest.mark.parametrize("process", [None, OU])
+def test_the_ode_of_an_exact_score_follows_a_path_to_the_tolerance(array, process):
+    """And the path knows what is certain of each step: it was used, not the law."""
+    rng, used = np.random.default_rng(4), []
+    data = rng.standard_normal((601, 40)) / np.arange(1, 41)
+
+    class Watched(EmpiricalScore):
+        def starting_from(self, x):
+            used.append(super().starting_from(x))
+            return used[-1]
+
+    law = Watched(array(data), tolerance=1e-6)
+    x, levels = 10 * rng.standard_normal((4, 40)), np.geomspace(8.0, 0.01, 16)
+    if process:
+        x, levels = x / 10, np.geomspace(2.0, 0.01, 16)
+    found = np.asarray(sample_ode(law, array(x), levels, process=process))
+    wanted = sample_ode(EmpiricalScore(data), x, levels, process=process)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    (path,) = used
+    assert len(path.certificates) == 30
+    assert all(np.all(np.asarray(c.error) <= 1.001e-6) for c in path.certificates)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from empirical_score import EmpiricalScore, karras_levels, sample_ode
+from empirical_score.sharded_sampling import sample_batches
 from empirical_score.sharding import ShardedScore, shard
 
 HERE = os.path.dirname(__file__)
@@ -122,3 +123,19 @@ def test_shards_cover_all_points_once():
 def test_without_a_group_the_error_says_how_to_start():
     with pytest.raises(RuntimeError, match="torchrun"):
         ShardedScore(np.zeros((3, 2)))
+
+
+def test_batches_start_from_the_normal_numbers_of_seed_0_by_default(tmp_path):
+    """One process and no group: any score can be sampled from in batches."""
+    law = EmpiricalScore(np.random.default_rng(2).standard_normal((30, 3)))
+    levels = karras_levels(4, 5.0, 0.1)
+    paths = list(sample_batches(law, levels, 7, tmp_path / "plain", batch=4))
+    given = list(sample_batches(law, levels, 7, tmp_path / "one", batch=4, seed=1))
+    assert [path.name for path in paths] == ["samples-00000.npy", "samples-00001.npy"]
+    for number, size in ((0, 4), (1, 3)):
+        for seed, path in ((0, paths[number]), (1, given[number])):
+            start = 5.0 * np.random.default_rng([seed, number]).standard_normal(
+                (size, 3)
+            )
+            wanted = sample_ode(law, start.astype(np.float32), levels)
+            np.testing.assert_allclose(np.load(path), wanted, atol=1e-6)

@@ -66,8 +66,8 @@ def within(points, x, sigma, budget, spare=0.0):
     wanted = Wanted(True, nats_behind(points, budget) + spare)
     found = average(points, x, sigma, wanted)
     mean, error = found.mean(), found.error(xp)
-    discarded, proved = found.discarded, found.proved
-    listed, work = found.listed, found.work
+    discarded, work = found.discarded + 0, found.work
+    proved, listed = found.proved | False, found.listed | False  # their own copies
     coarse = xp.nonzero(error > budget)[0]
     if coarse.shape[0] and points.itemsize == 4:
         own = x[coarse], sigma[coarse], wanted, xp.float64

@@ -330,7 +330,7 @@ def _summed(tile, typical, proved, wanted):
     points, xp, (t, b) = tile.points, tile.points.xp, tile.logits.shape
     zero, nats, sure = 0 * tile.sigma, 0 * tile.sigma, tile.sigma > 0
     if wanted.certified:
-        seen = MARGIN * _rounding_seen(tile)
+        seen = proved if tile.size == 8 else MARGIN * _rounding_seen(tile)
         nats, sure = xp.minimum(proved, seen), sure & (proved <= seen)
         nats = nats - FLOOR[4] * EPS[tile.size]  # rounding of exponents and of exp
     weights = tile.logits
@@ -449,7 +449,8 @@ def _groups(counts, memory):
 def _rounding_seen(tile):
     """Return the largest error of the product at some points, ``(t,)``, in nats.
 
-    What all points of a row have in common changes no weight and is taken off.
+    What all points of a row have in common changes no weight and is taken off.  It is
+    at least a unit of rounding of the largest log weight: few errors may be 0 by chance.
     """
     points, xp, (t, b) = tile.points, tile.points.xp, tile.logits.shape
     some = points.sampled() - tile.start
@@ -464,7 +465,8 @@ def _rounding_seen(tile):
     own = xp.vecdot(tile.x - points.center, best) - xp.vecdot(best, best) / 2
     own = double(tile.logits[rows, tile.best]) - own * tile.scale
     off = xp.concat([off, own[:, None]], axis=1)
-    return xp.max(xp.abs(off - xp.mean(off, axis=1)[:, None]), axis=1)
+    off = xp.max(xp.abs(off - xp.mean(off, axis=1)[:, None]), axis=1)
+    return xp.maximum(off, EPS[tile.size] * xp.abs(double(tile.top)))
 
 
 def _weighted(weights, keys, chunk):

@@ -115,10 +115,11 @@ def lead(kept, x, sigma, radius, xp):
 
 def moved_by(delta, sigma, radius, variance, xp):
     """Return by how much the denoiser differs at most at a place ``delta`` away."""
-    slope = delta / sigma**2
-    nats = 2 * slope * radius
-    moved = slope * xp.exp(xp.clip(nats, None, 100.0)) * variance
-    return xp.where(nats > 100.0, math.inf + 0 * moved, moved)
+    slope, zero = delta / sigma**2, 0 * variance
+    far = ~(2 * slope * radius < 100.0)
+    near = xp.where(far, zero, slope)
+    moved = near * xp.exp(2 * near * radius) * variance
+    return xp.where(far, zero + math.inf, moved)
 
 
 def _held(points, state, x, sigma, budget):
