@@ -296,6 +296,11 @@ def test_digest_follows_code_library_pins_and_other_chapters(written, tmp_path):
     seen.append(digest(f"{CHAPTER}.md"))
     module.write_text("x = 1\n")
     seen.append(digest())
+    nested = module.parent / "exact" / "dense.py"
+    nested.parent.mkdir()
+    for text_ in ("", "y = 2\n"):
+        nested.write_text(text_)
+        seen.append(digest())
     pins.write_text("numpy==2\n")
     seen.append(digest())
     other.write_text(other.read_text().replace("1.856", "1.857"))

@@ -123,8 +123,11 @@ def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str
     for cell in code_cells(book):
         raises = "raises-exception" in cell.metadata.get("tags", [])
         digest.update(f"cell {raises}\n{cell.source}\n".encode())
-    for path in sorted((root / "lib" / "empirical_score").glob("*.py*")):
-        digest.update(f"module {path.name}\n".encode() + path.read_bytes())
+    library = root / "lib" / "empirical_score"
+    for path in sorted(library.rglob("*.py*")):
+        if "__pycache__" not in path.parts:
+            name = path.relative_to(library).as_posix()
+            digest.update(f"module {name}\n".encode() + path.read_bytes())
     pins = root / "requirements.txt"
     if pins.exists():
         digest.update(b"requirements\n" + pins.read_bytes())

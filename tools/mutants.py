@@ -100,15 +100,19 @@ def mutate(modules: list[str]) -> list[str]:
     from mutmut import __main__ as mutmut
 
     package = Path("src", PACKAGE)
-    paths = [package / f"{name}.py" for name in modules] or sorted(package.glob("*.py"))
-    if missing := [path.stem for path in paths if not path.exists()]:
+    named = {name: package / f"{name.replace('.', '/')}.py" for name in modules}
+    every = sorted(package.rglob("*.py"))
+    paths = named or {
+        ".".join(p.relative_to(package).with_suffix("").parts): p for p in every
+    }
+    if missing := [name for name, path in paths.items() if not path.exists()]:
         sys.exit(f"no such module of {PACKAGE}: {', '.join(missing)}")
     with contextlib.redirect_stdout(io.StringIO()):
         mutmut.copy_src_dir()
         mutmut.create_mutants(2)
     return [
-        f"{PACKAGE}.{path.stem}.{name}"
-        for path in paths
+        f"{PACKAGE}.{module}.{name}"
+        for module, path in paths.items()
         for name in meaningful("mutants" / path)
     ]
 
@@ -149,7 +153,7 @@ def tabulate(verdicts: dict[str, str], equivalents: set[tuple]) -> tuple[str, di
     counts: dict[str, Counter] = {}
     survivors = {}
     for name, verdict in sorted(verdicts.items()):
-        module = name.split(".")[1]
+        module = name.removeprefix(f"{PACKAGE}.").rpartition(".")[0]
         if verdict in CAUGHT:
             kind = "caught"
         elif verdict == "timeout":

@@ -97,7 +97,9 @@ class DistanceWeights:
         counts = xp.sum(xp.astype(needed, xp.int64), axis=1)
         rows = xp.nonzero(counts > 0)[0]
         preference = xp.where(needed, -squares, -math.inf)
-        for group, most in row_groups(rows, counts[rows], points.d, points.memory // 8, xp):
+        for group, most in row_groups(
+            rows, counts[rows], points.d, points.memory // 8, xp
+        ):
             nearest = largest(preference[group], most)
             for columns in self._pieces(nearest):
                 some = nearest[:, columns]

@@ -28,7 +28,7 @@ from ._arrays import (
 )
 from ._draws import choose, normal, uniform
 from .densities import Density, check_end_level
-from .exact import dense, gradients
+from .exact import dense, weights
 from .exact.certified import certificate, within
 from .exact.paths import State, path_step
 from .exact.points import Points
@@ -153,7 +153,9 @@ class EmpiricalScore(Density):
         if _has_history(x, sigma):
             logs, score = self._log_weights(x, sigma), found.shift(values)
             score = like(score / level[:, None] ** 2, x)
-            own = gradients.log_sum(like(self.data, x), x, sigma, logs, score)
+            own = weights.differentiable_log_sum(
+                like(self.data, x), x, sigma, logs, score
+            )
             total = total + (own - own.detach())
         return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
 
@@ -168,7 +170,7 @@ class EmpiricalScore(Density):
         points, parts = self._points(x), []
         for rows in self._row_blocks(x):
             own = _numbers(x[rows], sigma[rows], v[rows])
-            parts.append(like(dense.covariance_product(points, *own), x))
+            parts.append(like(weights.covariance_product(points, *own), x))
         return array_namespace(x).concat(parts)
 
     def sample(self, n, rng):
@@ -213,12 +215,14 @@ class EmpiricalScore(Density):
         """Return log weights ``(m, n)``, with their history where ``x`` has one."""
         points = self._points(x)
         parts = [
-            like(dense.log_weights(points, *_numbers(x[rows], sigma[rows])), x)
+            like(weights.log_weights(points, *_numbers(x[rows], sigma[rows])), x)
             for rows in self._row_blocks(x)
         ]
         logs = parts[0] if len(parts) == 1 else array_namespace(x).concat(parts)
         if _has_history(x, sigma):
-            return gradients.log_weights(like(self.data, x), x, sigma, logs)
+            return weights.differentiable_log_weights(
+                like(self.data, x), x, sigma, logs
+            )
         return logs
 
     def _weights(self, x, sigma):

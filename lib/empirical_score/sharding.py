@@ -22,9 +22,9 @@ import torch
 import torch.distributed as dist
 
 from ._arrays import array_namespace, as_count, itemsize, like
-from .exact.differences import relative_log_weights
 from .densities import Density
 from .empirical import EmpiricalScore
+from .exact.differences import relative_log_weights
 
 __all__ = ["ShardLost", "ShardedScore", "shard"]
 

@@ -80,7 +80,9 @@ def test_bounds_of_parts_merge():
     data, x = np.array([[0.0, 0.0], [1.0, 0.0]]), np.array([[0.5, 0.0], [0.9, 3.0]])
     sigma = np.full(2, 0.6)
     wanted = Wanted(certified=True)
-    one, two = (average(Points(data[k : k + 1], 2**20), x, sigma, wanted) for k in (0, 1))
+    one, two = (
+        average(Points(data[k : k + 1], 2**20), x, sigma, wanted) for k in (0, 1)
+    )
     one = one._replace(rest=np.full(2, 1.0), discarded=np.full(2, 0.1))
     two = two._replace(rest=np.full(2, 3.0), nats=np.full(2, 0.01))
     both = merge(one, two, x, sigma, np)
@@ -162,10 +164,10 @@ def test_rows_in_which_too_many_points_matter_fit_into_the_memory():
     x = np.tile([[1e5, 0.3]], (20, 1)) + np.arange(20)[:, None]
     law = EmpiricalScore(data, memory=20_000)
     np.testing.assert_allclose(law.denoise(x, 1e-3), np.tile([[5.0, 2.0]], (20, 1)))
-    assert [part.stop - part.start for part in dense._groups(np.full(5, 20), 20_000)] == (
-        [1, 1, 1, 1, 1]
-    )
-    groups = list(dense._groups(np.array([3, 20, 4, 4, 40]), 160 * 4 * 31))
+    assert [
+        part.stop - part.start for part in dense.groups(np.full(5, 20), 20_000)
+    ] == ([1, 1, 1, 1, 1])
+    groups = list(dense.groups(np.array([3, 20, 4, 4, 40]), 160 * 4 * 31))
     assert groups == [slice(0, 4), slice(4, 5)]
 
 

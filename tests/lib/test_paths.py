@@ -114,7 +114,9 @@ def test_lists_are_taken_apart_and_joined(kind):
     y = points.values[first]
     kept = Kept(rows, first, y, x - y, sigma, 0 * sigma + 9, places, columns)
     good = kind(np.array([False, True, True, False]))
-    again = paths.joined(paths._taken(kept, good, xp), paths._taken(kept, ~good, xp), xp)
+    again = paths.joined(
+        paths._taken(kept, good, xp), paths._taken(kept, ~good, xp), xp
+    )
     assert again.rows.tolist() == [1, 2, 0, 3]
     assert again.places.tolist() == [0, 1, 1, 1, 2, 2, 3]
     assert again.columns.tolist() == [2, 3, 4, 5, 0, 1, 6]
@@ -165,7 +167,9 @@ def test_an_answer_is_reused_nearby_at_the_same_level_alone():
 def test_lists_grow_shorter_and_rows_leave_them():
     """Three rivals fall behind one after the other; one row strays and comes back."""
     rng = np.random.default_rng(9)
-    data = np.vstack([np.eye(12)[:4] * [[0.3], [0.35], [0.5], [0.8]], 5 + rng.random((500, 12))])
+    data = np.vstack(
+        [np.eye(12)[:4] * [[0.3], [0.35], [0.5], [0.8]], 5 + rng.random((500, 12))]
+    )
     points, budget, state = Points(data, 2**27), 1e-3, State()
     counts = []
     for sigma in np.geomspace(0.3, 0.01, 12):

@@ -53,7 +53,10 @@ def test_what_a_node_stands_for_is_bounded_as_proved():
         variance, distance = (cloud**2).sum(1).mean(), np.linalg.norm(center)
         own = (np.array([v]) for v in (distance, radius, variance, 0.0, 2 * sigma**2))
         weight, place, _ = trees.node_errors(*own, np)
-        off = abs(weights.mean() / alone - 1), np.linalg.norm(weights @ cloud / 6) / alone
+        off = (
+            abs(weights.mean() / alone - 1),
+            np.linalg.norm(weights @ cloud / 6) / alone,
+        )
         assert off[0] <= weight[0] and off[1] <= place[0]
         close.append((off[0] / weight[0], off[1] / place[0]))
     assert np.all(np.max(close, axis=0) > 0.5)

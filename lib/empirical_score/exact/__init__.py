@@ -2,8 +2,8 @@
 
 ``differences``  log weights from differences, in which nothing cancels
 ``points``       a training set prepared for sums: center, radius, keys
-``dense``        averages and weights over all points
-``gradients``    the same with a history, for torch to differentiate
+``dense``        averages over all points
+``weights``      the weights of all points, and their derivatives
 ``certified``    averages to a tolerance, with a certificate
 ``tree``         the same in few dimensions
 ``paths``        the same along a path, where most was computed before

@@ -37,7 +37,7 @@ FLOOR = {4: -45.0, 8: -700.0}
 # points that matter are redone, however many they are.
 CLEAN = {4: 1e-6, 8: 1e-13}
 NATS = {4: 4e-4, 8: 1e-12}
-# Largest error that rounding of weights may bring to an average, in units of the spread.
+# Largest error that rounding of weights may bring, in units of the spread.
 GOAL = {4: 1e-6, 8: 1e-13}
 # A row is averaged over a list if that has no more than a part of all points, one in
 # SHARE, or no more than SHORT.
@@ -50,8 +50,6 @@ REDONE = 200
 MARGIN = 4.0
 # Points whose weighted sum is left to float32 where its error has to be proved.
 CHUNK = 1024
-# Points whose log weights are computed together.
-BLOCK = 2**16
 # Bytes that a pair of row and point takes until its weight is known; numbers of
 # differences that are looked at together.
 PAIR, CACHED = 160, 2**18
@@ -188,7 +186,9 @@ def merge(a, b, x, sigma, xp):
     inner = own[:, None] * left + other[:, None] * right
     apart = xp.sum((left - right) ** 2, axis=1)
     nats = xp.maximum(a.nats, b.nats)
-    rows, columns = (xp.concat(list(both)) for both in zip(a.pairs, b.pairs))
+    rows, columns = (
+        xp.concat(list(both)) for both in zip(a.pairs, b.pairs, strict=True)
+    )
     order = xp.argsort(rows, stable=True)
     return Average(
         anchor,
@@ -260,7 +260,7 @@ ROWWISE = ("x", "sigma", "scale", "logits", "best", "top")
 
 def _few(tile, typical, proved, wanted):
     """Return the rows where few points matter, ``(t,)``, which, and how many."""
-    xp, (t, b) = tile.points.xp, tile.logits.shape
+    xp, b = tile.points.xp, tile.logits.shape[1]
     least = LEAST[tile.size] if wanted.least is None else wanted.least
     # Scales below 1 / sigma^2 make less of every difference.
     cut = (least + math.log(tile.points.n)) * tile.sigma**2 * tile.scale + 2 * proved
@@ -281,7 +281,7 @@ def _few(tile, typical, proved, wanted):
 def _listed(tile, rows, near, counts, wanted):
     """Return the average at some rows over their near points, from differences."""
     points, xp, groups = tile.points, tile.points.xp, []
-    for some in _groups(counts, points.memory):
+    for some in groups(counts, points.memory):
         places, columns = xp.nonzero(near[some])
         own = tile.x[rows[some]], tile.sigma[rows[some]]
         first = tile.best[rows[some]] + tile.start
@@ -305,13 +305,13 @@ def listed(points, x, sigma, places, columns, first):
     """
     xp, count = points.xp, x.shape[0]
     anchor = double(points.values[first])
-    logs = _exact(points, x, sigma, places, columns, anchor)
+    logs = exact_logs(points, x, sigma, places, columns, anchor)
     top = row_maxima(logs, places, count)
     weights = xp.exp(logs - top[places])
     total = row_sums(weights, places, count)
     weights = weights / total[places]
     inner, second = 0 * x, 0 * sigma
-    for part, offsets in _offsets(points, places, columns, anchor):
+    for part, offsets in differences(points, places, columns, anchor):
         own = weights[part][:, None]
         inner = inner + row_sums(own * offsets, places[part], count)
         squares = xp.sum(offsets**2, axis=1)
@@ -382,21 +382,23 @@ def _redone(tile, weights, log_sum, anchor, rows, must, doubt):
     first, while they cost little.
     """
     points, xp, (t, b) = tile.points, tile.points.xp, tile.logits.shape
-    floor = xp.astype(xp.clip(doubt**-2 / 4, math.exp(FLOOR[tile.size]), None), weights.dtype)
+    floor = xp.astype(
+        xp.clip(doubt**-2 / 4, math.exp(FLOOR[tile.size]), None), weights.dtype
+    )
     near = weights[rows] >= floor[:, None]
     counts = xp.sum(xp.astype(near, xp.int64), axis=1)
     order = xp.argsort(xp.where(must, math.inf + 0 * doubt, doubt), descending=True)
     spent = xp.cumulative_sum(counts[order])
     good = must[order] | (spent <= max(2**12, t * b // REDONE))
     order = order[good]
-    for some in _groups(counts[order], points.memory):
+    for some in groups(counts[order], points.memory):
         chosen = order[some]
         own = rows[chosen]
         places, columns = xp.nonzero(near[chosen])
         old = double(weights[own[places], columns])
         spot, place = (tile.x[own], tile.sigma[own]), anchor[own]
         columns = columns + tile.start
-        logs = _exact(points, *spot, places, columns, place)
+        logs = exact_logs(points, *spot, places, columns, place)
         count = own.shape[0]
         top = row_maxima(logs, places, count)
         new = xp.exp(logs - top[places])
@@ -404,14 +406,14 @@ def _redone(tile, weights, log_sum, anchor, rows, must, doubt):
         change = new * (before / after)[places] - old
         change = change * xp.exp(-log_sum[own])[places]
         moved = 0 * tile.x[own]
-        for part, offsets in _offsets(points, places, columns, place):
+        for part, offsets in differences(points, places, columns, place):
             moved = moved + row_sums(
                 change[part][:, None] * offsets, places[part], count
             )
         yield own, moved, top + xp.log(after) - xp.log(before)
 
 
-def _exact(points, x, sigma, places, columns, anchor):
+def exact_logs(points, x, sigma, places, columns, anchor):
     """Return log weights of pairs against those of the anchors, ``(e,)``."""
     xp, parts = points.xp, []
     for part in _pieces(points, places.shape[0]):
@@ -422,7 +424,7 @@ def _exact(points, x, sigma, places, columns, anchor):
     return parts[0] if len(parts) == 1 else xp.concat(parts)
 
 
-def _offsets(points, places, columns, anchor):
+def differences(points, places, columns, anchor):
     """Yield slices of pairs, and the points in them minus the anchors."""
     for part in _pieces(points, places.shape[0]):
         yield part, double(points.values[columns[part]]) - anchor[places[part]]
@@ -433,7 +435,7 @@ def _pieces(points, count):
     yield from row_blocks(count, points.d, min(CACHED, points.memory // 64))
 
 
-def _groups(counts, memory):
+def groups(counts, memory):
     """Yield slices of rows whose pairs, ``counts`` of them, fit into the memory."""
     room, start, held = max(1, memory // (4 * PAIR)), 0, 0
     every = counts.tolist()
@@ -450,7 +452,7 @@ def _rounding_seen(tile):
     """Return the largest error of the product at some points, ``(t,)``, in nats.
 
     What all points of a row have in common changes no weight and is taken off.  It is
-    at least a unit of rounding of the largest log weight: few errors may be 0 by chance.
+    at least a unit of rounding of the largest: few errors may be 0 by chance.
     """
     points, xp, (t, b) = tile.points, tile.points.xp, tile.logits.shape
     some = points.sampled() - tile.start
@@ -476,74 +478,3 @@ def _weighted(weights, keys, chunk):
         some = slice(start, start + chunk)
         total = total + double(weights[:, some] @ keys[some])
     return total
-
-
-def log_weights(points, x, sigma):
-    """Return the log weights of all points, ``(m, n)``, each row's sum of weights 1.
-
-    Those of all points that can matter are right to ``NATS``; of the others, whose
-    weight is 0 in floating point, those of the product.
-    """
-    xp, dtype = points.xp, points.working_dtype(x, sigma)
-    left, scale, length = points.queries(x, sigma, dtype)
-    size, blocks = (4 if dtype == xp.float32 else 8), points.key_blocks(BLOCK, dtype)
-    parts = [left @ keys.T for _, keys in blocks]
-    logits = parts[0] if len(parts) == 1 else xp.concat(parts, axis=1)
-    best = xp.argmax(logits, axis=1)
-    logits -= logits[xp.arange(x.shape[0], device=device(best)), best][:, None]
-    typical = points.typical_rounding(length, scale, dtype)
-    proved = points.proved_rounding(length, scale, dtype)
-    sharp = xp.nonzero(typical > NATS[size])[0]
-    cut = (NEGLIGIBLE + math.log(points.n)) * sigma**2 * scale + 2 * proved
-    near = logits[sharp] >= xp.astype(-cut, dtype)[sharp][:, None]
-    logits *= xp.astype(1 / (sigma**2 * scale), dtype)[:, None]
-    counts = xp.sum(xp.astype(near, xp.int64), axis=1)
-    for some in _groups(counts, points.memory):
-        rows = sharp[some]
-        places, columns = xp.nonzero(near[some])
-        anchor = double(points.values[best[rows]])
-        logs = _exact(points, x[rows], sigma[rows], places, columns, anchor)
-        top = row_maxima(logs, places, rows.shape[0])
-        logits[rows] -= xp.astype(top, dtype)[:, None]
-        logits[rows[places], columns] = xp.astype(logs - top[places], dtype)
-    top = xp.max(logits, axis=1)[:, None]
-    total = xp.sum(double(xp.exp(logits - top)), axis=1)
-    logits -= top + xp.astype(xp.log(total), dtype)[:, None]
-    return logits
-
-
-def covariance_product(points, x, sigma, v):
-    """Return ``sum_j w_j (y_j - D) <y_j - D, v>``, ``(m, d)``, in float64."""
-    xp, weights = points.xp, double(log_weights(points, x, sigma))
-    top = xp.max(weights, axis=1)[:, None]
-    near = weights >= top - NEGLIGIBLE - math.log(points.n)
-    weights, best = xp.exp(weights), xp.argmax(weights, axis=1)
-    counts = xp.sum(xp.astype(near, xp.int64), axis=1)
-    light = counts <= max(SHORT, points.n // SHARE)
-    out, few = 0 * x, xp.nonzero(light)[0]
-    for some in _groups(counts[few], points.memory):
-        rows = few[some]
-        places, columns = xp.nonzero(near[rows])
-        own, anchor = weights[rows[places], columns], double(points.values[best[rows]])
-        pairs, mean, total = (places, columns, anchor), 0 * out[rows], 0 * out[rows]
-        for part, offsets in _offsets(points, *pairs):
-            moved = own[part][:, None] * offsets
-            mean = mean + row_sums(moved, places[part], rows.shape[0])
-        for part, offsets in _offsets(points, *pairs):
-            offsets = offsets - mean[places[part]]
-            along = own[part] * xp.sum(offsets * v[rows][places[part]], axis=1)
-            moved = along[:, None] * offsets
-            total = total + row_sums(moved, places[part], rows.shape[0])
-        out[rows] = total
-    many = xp.nonzero(~light)[0]
-    if many.shape[0]:
-        own, mean, total = weights[many], 0 * x[many], 0 * x[many]
-        for columns, block in points.blocks():
-            mean = mean + own[:, columns] @ (double(block) - points.center)
-        for columns, block in points.blocks():
-            gaps = double(block) - points.center
-            along = v[many] @ gaps.T - xp.sum(mean * v[many], axis=1)[:, None]
-            along = own[:, columns] * along
-            total = total + along @ gaps - xp.sum(along, axis=1)[:, None] * mean
-        out[many] = total
-    return out

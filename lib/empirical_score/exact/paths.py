@@ -155,7 +155,9 @@ def _from_lists(points, kept, x, sigma, leads, budget):
         own = x[part.rows], sigma[part.rows]
         found, logs = listed(points, *own, part.places, part.columns, part.anchor)
         mean[some], rest[some] = found.mean(), found.rest
-        shorter = _lists(points, part.rows, *own, found.pairs, logs, leads[some], budget)
+        shorter = _lists(
+            points, part.rows, *own, found.pairs, logs, leads[some], budget
+        )
         later = joined(_taken(kept, counts == 1, xp), shorter, xp)
     out = (points.n - counts) * xp.exp(-leads)
     gap = xp.sum((mean - points.center) ** 2, axis=1) ** 0.5
