@@ -280,14 +280,14 @@ def _few(tile, typical, proved, wanted):
 
 def _listed(tile, rows, near, counts, wanted):
     """Return the average at some rows over their near points, from differences."""
-    points, xp, groups = tile.points, tile.points.xp, []
+    points, xp, parts = tile.points, tile.points.xp, []
     for some in groups(counts, points.memory):
         places, columns = xp.nonzero(near[some])
         own = tile.x[rows[some]], tile.sigma[rows[some]]
         first = tile.best[rows[some]] + tile.start
         found = listed(points, *own, places, columns + tile.start, first)
-        groups.append(found[0])
-    found = joined(groups, xp)
+        parts.append(found[0])
+    found = joined(parts, xp)
     least = LEAST[tile.size] if wanted.least is None else wanted.least
     out = 0 * found.rest + math.exp(-least)
     gap = xp.sum((found.mean() - points.center) ** 2, axis=1) ** 0.5
