@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from oracles import exact_posterior
 from scipy import stats
 
 import empirical_score as es
@@ -256,3 +257,20 @@ def test_rounding_that_is_proved_is_said_to_be():
         1
     ]
     assert set(certificate.method) == {"dense"}
+
+
+def test_ties_of_many_points_in_float64_are_taken_from_differences():
+    """Forty points almost equally near, at a level that products cannot see."""
+    rng = np.random.default_rng(16)
+    shell = rng.standard_normal((40, 20))
+    shell /= np.linalg.norm(shell, axis=1, keepdims=True)
+    data = np.vstack([shell, 3 + rng.random((300, 20))]) * (1 + 1e-13)
+    x, sigma = np.zeros((3, 20)) + 1e-9 * rng.standard_normal((3, 20)), np.full(3, 1e-6)
+    law = EmpiricalScore(data, tolerance=1e-4)
+    found, certificate = law.certified(x, sigma)
+    assert np.all(certificate.error <= 1e-4) and np.all(certificate.rigorous)
+    assert set(certificate.method) == {"few"}
+    for row in range(3):
+        exact = exact_posterior(data, x[row], 1e-6).denoise
+        gap = np.sqrt(np.mean((found[row] - exact) ** 2))
+        assert gap <= certificate.error[row]

@@ -93,7 +93,7 @@ def test_bounds_of_parts_merge():
     np.testing.assert_allclose(lost, more * 0.1 * share, rtol=1e-9)
     np.testing.assert_array_equal(both.nats, [0.01, 0.01])
     error = np.expm1(0.02) * np.sqrt(both.variance) + both.rest
-    np.testing.assert_allclose(both.error(np), error, rtol=1e-12)
+    np.testing.assert_allclose(both.error(9.0, np), error, rtol=1e-12)
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
@@ -136,7 +136,7 @@ def test_what_is_left_out_weighs_less_than_is_said(kind):
             close.append(left / found.discarded[row])
         mean = weights @ data.astype(float)
         error = np.linalg.norm(found.mean() - mean, axis=1)
-        assert np.all(error <= found.error(np) + 1e-13)
+        assert np.all(error <= found.error(prepared.radius, np) + 1e-13)
     assert max(close) > 1e-4
 
 
@@ -155,7 +155,11 @@ def test_what_is_left_out_may_weigh_almost_as_much_as_is_said():
     left = (n - 1) / n * np.exp(-least)
     assert 0.9 * found.discarded[0] < left <= found.discarded[0]
     error = np.linalg.norm(found.mean() - mean)
-    assert 0.3 * found.error(np)[0] < error <= found.error(np)[0]
+    assert (
+        0.3 * found.error(prepared.radius, np)[0]
+        < error
+        <= found.error(prepared.radius, np)[0]
+    )
 
 
 def test_rows_in_which_too_many_points_matter_fit_into_the_memory():

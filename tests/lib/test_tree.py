@@ -117,7 +117,7 @@ def test_a_larger_set_costs_hardly_more():
     rng, shares = np.random.default_rng(6), []
     for n in (40_000, 320_000):
         data = rng.standard_normal((n, 2))
-        certificate = EmpiricalScore(data, tolerance=1e-3).certified(data[:64], 0.1)[1]
+        certificate = EmpiricalScore(data, tolerance=0.05).certified(data[:64], 0.2)[1]
         assert set(certificate.method) == {"tree"}
         shares.append(certificate.share * n)
-    assert shares[1] < 4 * shares[0]  # and 8 times the points
+    assert shares[1] < 3 * shares[0]  # and 8 times the points

@@ -60,22 +60,23 @@ def within(points, x, sigma, budget, spare=0.0):
 
     ``x`` and ``sigma`` are in float64.  Points that are left out are ``spare`` nats
     further behind than the budget asks for.  Where float32 products do not do, those of
-    float64 are taken.
+    float64 are taken; where these do not, differences of all points that matter.
     """
     xp = points.xp
     wanted = Wanted(True, nats_behind(points, budget) + spare)
     found = average(points, x, sigma, wanted)
-    mean, error = found.mean(), found.error(xp)
+    mean, error = found.mean(), found.error(points.radius, xp)
     discarded, work = found.discarded + 0, found.work
     proved, listed = found.proved | False, found.listed | False  # their own copies
-    coarse = xp.nonzero(error > budget)[0]
-    if coarse.shape[0] and points.itemsize == 4:
-        own = x[coarse], sigma[coarse], wanted, xp.float64
-        again = average(points, *own)
-        mean[coarse], error[coarse] = again.mean(), again.error(xp)
-        discarded[coarse], proved[coarse] = again.discarded, again.proved
-        listed[coarse] = again.listed
-        work += again.work
+    for lists in (False, True):
+        coarse = xp.nonzero((error > budget) & ~listed)[0]
+        if coarse.shape[0] and (lists or points.itemsize == 4):
+            own = x[coarse], sigma[coarse], wanted._replace(lists=lists), xp.float64
+            again = average(points, *own)
+            mean[coarse], error[coarse] = again.mean(), again.error(points.radius, xp)
+            discarded[coarse], proved[coarse] = again.discarded, again.proved
+            listed[coarse] = again.listed
+            work += again.work
     method = np.where(np.asarray(listed.tolist(), bool), "few", "dense")
     return Found(mean, error, discarded, proved, method, work, found)
 

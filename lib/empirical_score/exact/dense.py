@@ -102,24 +102,33 @@ class Average(NamedTuple):
         squares = xp.sum(((x - self.anchor) / sigma[:, None]) ** 2, axis=1)
         return self.log_sum - squares / 2
 
-    def error(self, xp):
+    def error(self, radius, xp):
         """Return the bound on the distance from the exact average, ``(m,)``.
 
         Log weights off by at most e change each weight by a factor within
         ``exp(2 e)`` of 1, and so the average by at most ``exp(2 e) - 1`` times the
-        standard deviation under the weights that were used.
+        standard deviation under the weights that were used; and two averages of points
+        within a ``radius`` are no further apart than twice that.
         """
-        return xp.expm1(2 * self.nats) * xp.sqrt(self.variance) + self.rest
+        moved = (growth(self.nats, xp) - 1) * xp.sqrt(self.variance)
+        return xp.minimum(moved, 2 * radius + 0 * moved) + self.rest
+
+
+def growth(nats, xp):
+    """Return ``exp(2 nats)``, by which weights may be off at most, or a huge number."""
+    return xp.exp(xp.clip(2 * nats, None, 600.0))
 
 
 class Wanted(NamedTuple):
     """Whether errors are to be certified, and by how many nats a point is left out.
 
     ``least`` nats, on top of ``log n``; by default so many that no digit changes.
+    ``lists`` averages all rows over lists of points, however long these are.
     """
 
     certified: bool = False
     least: float | None = None
+    lists: bool = False
 
 
 def average(points, x, sigma, wanted=None, dtype=None):
@@ -196,8 +205,8 @@ def merge(a, b, x, sigma, xp):
         inner,
         own * a.variance + other * b.variance + own * other * apart,
         nats,
-        xp.exp(2 * nats) * (own * a.rest + other * b.rest),
-        xp.exp(2 * nats) * (own * a.discarded + other * b.discarded),
+        growth(nats, xp) * (own * a.rest + other * b.rest),
+        growth(nats, xp) * (own * a.discarded + other * b.discarded),
         a.proved & b.proved,
         a.listed & b.listed,
         (rows[order], columns[order]),
@@ -267,7 +276,7 @@ def _few(tile, typical, proved, wanted):
     floor = xp.astype(double(tile.top) - cut, tile.logits.dtype)
     light = (typical > CLEAN[tile.size]) | (b <= SHORT) | wanted.certified
     step = -(-b // GLANCE)
-    if step > 1:
+    if step > 1 and not wanted.lists:
         seen = tile.logits[:, ::step] >= floor[:, None]
         counts = xp.sum(xp.astype(seen, xp.int32), axis=1)
         light = light & (counts <= 4 + GLANCE // SHARE)
@@ -275,7 +284,7 @@ def _few(tile, typical, proved, wanted):
         return light, None, None
     near = tile.logits >= floor[:, None]
     counts = xp.sum(xp.astype(near, xp.int32), axis=1)
-    return light & (counts <= max(SHORT, b // SHARE)), near, counts
+    return light & (wanted.lists | (counts <= max(SHORT, b // SHARE))), near, counts
 
 
 def _listed(tile, rows, near, counts, wanted):

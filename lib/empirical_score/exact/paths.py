@@ -26,7 +26,7 @@ import numpy as np
 
 from .._arrays import device, double, row_sums
 from .certified import METHOD, Found, nats_behind, within
-from .dense import listed
+from .dense import growth, listed
 
 MOST = 8  # points of a list
 SPARE = 6.0  # nats by which a point is further behind than it need be when left out
@@ -204,7 +204,7 @@ def _reused(points, answer, open_, x, sigma, budget):
 def _learned(points, state, rows, x, sigma, found, budget):
     """Return the state with what was found from all points at some rows."""
     xp, average = points.xp, found.average
-    variance = xp.exp(2 * average.nats) * average.variance
+    variance = growth(average.nats, xp) * average.variance
     variance = variance + found.discarded * (2 * points.radius) ** 2
     answer = Answer(rows, x, sigma, *found[:2], variance, *found[2:4])
     short = _short(points, average)

@@ -246,11 +246,13 @@ def node_errors(distance, radius, variance, blur, noise, xp):
     first error is that of its weight, relative; the second that of its average.
     """
     slope = (2 * distance + radius) / noise
+    steep = ~(slope < 1e100)
+    slope = xp.where(steep, 1 + 0 * slope, slope)
     change = xp.clip(radius * slope, 1e-4, 50.0)
     growth = xp.expm1(change) / change
     weight = variance / noise + variance * slope**2 * (growth - 1) / change
     weight, place = weight + blur * slope, variance * slope * growth + blur
-    return weight, place, (weight < 0.5) & (change < 50.0)
+    return weight, place, (weight < 0.5) & (change < 50.0) & ~steep
 
 
 def _halves(rows, places, below, xp):
