@@ -38,7 +38,8 @@ class _Process:
 
     def to_noise_level(self, x, t):
         """Map ``(x_t, t)`` to ``(x, sigma)`` of the variance-exploding process."""
-        return x / float(self.alpha(t)), float(self.noise_level(t))
+        sigma = float(self.noise_level(t))
+        return x / float(self.alpha(t)), sigma
 
     def from_noise_level(self, x, sigma):
         """Map ``(x, sigma)`` of the variance-exploding process to ``(x_t, t)``."""
@@ -216,7 +217,7 @@ class FlowMatching(_Process):
 
     def squared_diffusion(self, t):
         """Return ``g(t)^2 = 2 t / (1 - t)``."""
-        return 2.0 * self.noise_level(t)
+        return _plain(2.0 * self.noise_level(t))
 
     def added_variance(self, t, s):
         """Return the integral of ``g^2`` from ``s`` up to ``t``.
@@ -225,7 +226,8 @@ class FlowMatching(_Process):
         """
         t, s = _time(t, below=1.0), _time(s, "s", below=1.0)
         ratio = (t - s) / (1.0 - t)
-        return 2.0 * (ratio * t + _log1p_minus(ratio))
+        near = ratio * t + _log1p_minus(np.minimum(ratio, 0.5))
+        return _plain(2.0 * np.where(ratio < 0.5, near, np.log1p(ratio) - (t - s)))
 
 
 def geometric_levels(count, sigma_max=80.0, sigma_min=0.002, *, zero=False):
@@ -291,16 +293,20 @@ def _column(value, x):
     return float(value) if np.ndim(value) == 0 else like(value, x)[:, None]
 
 
-def _log1p_minus(w):
-    """Return ``log(1 + w) - w`` for ``w >= 0``, to the last digits for small w too.
+def _plain(value):
+    """Return one number as a float, which leaves float32 arrays what they are."""
+    return float(value) if np.ndim(value) == 0 else value
 
-    Where w is small, ``log(1 + w) = 2 artanh(r)`` with ``r = w / (2 + w)``, and
-    ``2 r - w = -r w``; what is left is a series in ``r^2``.
+
+def _log1p_minus(w):
+    """Return ``log(1 + w) - w`` for ``0 <= w <= 1 / 2``, to the last digits.
+
+    ``log(1 + w) = 2 artanh(r)`` with ``r = w / (2 + w)``, and ``2 r - w = -r w``; what
+    is left is a series in ``r^2``.
     """
     r = w / (2.0 + w)
     powers = r[..., None] ** np.arange(2, 26, 2) / np.arange(3, 27, 2)
-    series = r * (2.0 * np.sum(powers, axis=-1) - w)
-    return np.where(w < 0.5, series, np.log1p(w) - w)[()]
+    return r * (2.0 * np.sum(powers, axis=-1) - w)
 
 
 def _check_levels(count, sigma_max, sigma_min):

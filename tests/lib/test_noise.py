@@ -138,8 +138,8 @@ def test_flow_matching_velocity_in_its_two_limits():
     score = EmpiricalScore(data)
     early = FM.velocity(score, (1 - 1e-6) * data + 1e-6 * z, 1e-6)
     np.testing.assert_allclose(early, z - data, rtol=1e-9)
-    late = FM.velocity(score, z, 1 - 1e-9)
-    np.testing.assert_allclose(late, z - data.mean(axis=0), rtol=1e-7)
+    late = FM.velocity(score, z, 1 - 1e-6)
+    np.testing.assert_allclose(late, z - data.mean(axis=0), rtol=2e-5)
 
 
 @pytest.mark.parametrize("process", [OU, VE, FM], ids=["ou", "ve", "fm"])
@@ -302,7 +302,7 @@ def test_time_zero_has_no_noise_and_all_of_the_data():
         (lambda: FM.sigma(-0.1), "^t must be finite and at least 0, got -0.1"),
         (lambda: FM.noise_level(1.0), "^t must be below 1 and at least 0, got 1.0"),
         (lambda: FM.to_noise_level(np.eye(2), 1.0), "^t must be below 1"),
-        (lambda: FM.velocity(Gaussian([0.0]), [[1.0]], 1.0), "^t must be below 1"),
+        (lambda: FM.velocity(Gaussian([0.0]), np.eye(1), 1.0), "^t must be below 1"),
         (lambda: FM.drift(np.eye(2), 1.0), "^t must be below 1"),
         (lambda: FM.added_variance(1.0, 0.5), "^t must be below 1"),
         (lambda: FM.added_variance(0.5, -0.5), "^s must be below 1"),
