@@ -1,10 +1,10 @@
 """The map of the chapters: ``{chapter-map}`` on the front page, made of links.
 
-A row is a chapter, an arc joins it to a chapter that it needs, a letter is a paper
-whose claims it treats. What a chapter needs is read from its list *You need*, what it
-treats from the ledger, so the map follows the book. It is drawn by the style sheet
-alone: it works without scripts, in print, on a phone, and reads as a list where nothing
-is drawn. The content of the directive has a line for each part: the question it asks.
+A box is a part, with the question that it asks; a row is a chapter, with the numbers of
+the chapters that it needs and the initials of the papers whose claims it treats. What a
+chapter needs is read from its list *You need*, what it treats from the ledger, so the
+map follows the book. It works without scripts, in print and on a phone. The content of
+the directive has a line for each part: its question.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class ChapterMap(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # it shows what other pages say
         questions = [line for line in self.content if line.strip()]
-        number = len(outline.numbered_parts(self.env))
+        number = len(outline.main_parts(self.env))
         if len(questions) != number:
             raise self.error(f"{len(questions)} questions for {number} parts")
         place = chapter_map_node(questions=questions)
@@ -112,39 +112,33 @@ def element(tag: str, kind: str, *inside: nodes.Node, **attributes: str) -> box:
 
 
 class FillMap(outline.Fill):
-    """Draws the map: a grid with a line for each part and each chapter."""
+    """Draws the map: a box for each part, in it a line for each chapter."""
 
     place = chapter_map_node
 
     def make(self, place: nodes.Element) -> list[nodes.Node]:
-        env, parts = self.env, outline.numbered_parts(self.env)
+        env, parts = self.env, outline.main_parts(self.env)
         pages = [page for part in parts for page in part.pages]
         joined = direct(needs(env, pages))
-        lines = [name for part in parts for name in (part.title, *part.pages)]
-        line = {name: k for k, name in enumerate(lines, start=1)}
-        spans = [abs(line[p] - line[o]) for p in pages for o in joined[p]]
-        rows = element("div", "map-rows")
+        boxes = []
         for part, question in zip(parts, place["questions"], strict=True):
             title = element("span", "map-title", nodes.Text(part.title))
             asked = element("span", "map-question", nodes.Text(question))
-            head = element("div", "map-part", title, nodes.Text(" "), asked)
-            rows += placed(head, f"{line[part.title]}")
-            for page in part.pages:
-                rows += placed(self.row(page, joined[page]), f"{line[page]}")
-                for other in sorted(joined[page], key=line.get):
-                    rows += arc(line[page], line[other], max(spans))
-        made = element("nav", "chapter-map", self.legend(pages), rows)
+            head = element("div", "map-head", title, nodes.Text(" "), asked)
+            rows = [self.row(page, joined[page]) for page in part.pages]
+            boxes.append(element("div", "map-part", head, *rows))
+        made = element("nav", "chapter-map", *boxes, self.legend(pages))
         made["attributes"]["aria-label"] = "Map of the chapters"
         return [made]
 
     def row(self, page: str, needed: set[str]) -> box:
-        """A chapter: its title, what it needs in words, its papers."""
+        """A chapter: its title, the numbers of what it needs, its papers."""
         title = outline.chapter_link(self.env, page, self.env.docname)
         line = nodes.paragraph("", "", title)
         numbers = sorted(int(outline.chapter_number(self.env, o)) for o in needed)
         if numbers:
-            words = f" (needs {' and '.join(map(str, numbers))})"
-            line += element("span", "map-words", nodes.Text(words))
+            words = f" needs {' and '.join(map(str, numbers))}"
+            line += element("span", "map-needs", nodes.Text(words))
         papers = [letter(paper) for paper in papers_ext.treated(self.env, page)]
         return element("div", "map-row", line, *papers)
 
@@ -158,21 +152,6 @@ class FillMap(outline.Fill):
             made += element("span", "map-key", key, nodes.Text(f" {paper}"))
             made += nodes.Text(" ")
         return made
-
-
-def placed(made: box, lines: str) -> box:
-    """An element on given lines of the grid."""
-    made["attributes"]["style"] = f"grid-row: {lines}"
-    return made
-
-
-def arc(line: int, other: int, longest: int) -> box:
-    """An arc from a chapter to one that it needs: up or, dashed, down."""
-    made = element("span", "map-arc" if other < line else "map-arc-ahead")
-    made["attributes"]["aria-hidden"] = "true"
-    first, last = sorted((line, other))
-    reach = ((last - first) / longest) ** 0.6
-    return placed(made, f"{first} / {last}; --reach: {reach:.3f}")
 
 
 def letter(paper: str) -> box:

@@ -42,7 +42,13 @@ from .empirical import EmpiricalScore
 from .graph_ramp import GraphRampScore
 from .linear import LinearDenoiser
 from .networks import Denoiser, train
-from .noise import OrnsteinUhlenbeck, VarianceExploding, geometric_levels, karras_levels
+from .noise import (
+    FlowMatching,
+    OrnsteinUhlenbeck,
+    VarianceExploding,
+    geometric_levels,
+    karras_levels,
+)
 from .relative import RelativeDistance, kernel_width
 from .samplers import sample_ode, sample_sde
 from .sharding import ShardedScore
@@ -65,6 +71,7 @@ __all__ = [
     "Denoiser",
     "EmpiricalScore",
     "Estimate",
+    "FlowMatching",
     "Gaussian",
     "GaussianMixture",
     "GraphRampScore",

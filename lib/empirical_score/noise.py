@@ -7,9 +7,17 @@ nowhere else.
 
 import numpy as np
 
-from ._arrays import as_count, as_positive_number, as_real, like
+from ._arrays import (
+    as_count,
+    as_points,
+    as_positive_number,
+    as_real,
+    as_sigma,
+    like,
+)
 
 __all__ = [
+    "FlowMatching",
     "OrnsteinUhlenbeck",
     "VarianceExploding",
     "geometric_levels",
@@ -30,7 +38,8 @@ class _Process:
 
     def to_noise_level(self, x, t):
         """Map ``(x_t, t)`` to ``(x, sigma)`` of the variance-exploding process."""
-        return x / float(self.alpha(t)), float(self.noise_level(t))
+        sigma = float(self.noise_level(t))
+        return x / float(self.alpha(t)), sigma
 
     def from_noise_level(self, x, sigma):
         """Map ``(x, sigma)`` of the variance-exploding process to ``(x_t, t)``."""
@@ -43,6 +52,36 @@ class _Process:
         ``grad log p_t(x) = score(x / alpha_t, sigma_t / alpha_t) / alpha_t``.
         """
         return score(*self.to_noise_level(x, t)) / float(self.alpha(t))
+
+    def velocity(self, score, x, t):
+        """Return ``dx_t/dt`` of the probability flow from a ``score(x, sigma)``.
+
+        ``f(x, t) - g(t)^2 / 2 grad log p_t(x)``, the mean of ``dX_t/dt`` over all
+        data and noise that meet in ``x`` at time ``t > 0``; shape ``(m, d)``.
+        """
+        slope = self.score(score, x, t)
+        return self.drift(x, t) - self.squared_diffusion(t) / 2 * slope
+
+    def from_velocity(self, velocity):
+        """Return the ``score(x, sigma)`` of which ``velocity(x_t, t)`` is the velocity.
+
+        The inverse of :meth:`velocity`: it makes of a network that was trained to give
+        the velocity a score like any other of this library.  ``velocity`` is called
+        with ``x_t`` of shape ``(m, d)`` and ``t`` a float, or ``(m,)`` where ``sigma``
+        is an array.
+        """
+
+        def score(x, sigma):
+            x = as_points(x, "x")
+            sigma = sigma if np.ndim(sigma) == 0 else as_sigma(sigma, x.shape[0], x)
+            t = self.time(like(as_real(sigma, "sigma"), np.empty(0)))
+            alpha, half = self.alpha(t), self.squared_diffusion(t) / 2
+            alpha, half = (_column(part, x) for part in (alpha, half))
+            x = x * alpha
+            moves = velocity(x, float(t) if np.ndim(t) == 0 else like(t, x))
+            return alpha / half * (self.drift(x, _column(t, x)) - moves)
+
+        return score
 
 
 class VarianceExploding(_Process):
@@ -109,6 +148,88 @@ class OrnsteinUhlenbeck(_Process):
         return 2.0 * (t - s)
 
 
+class FlowMatching(_Process):
+    """The straight path ``x_t = (1 - t) x_0 + t z`` from data at 0 to noise at 1.
+
+    With ``x_0 = y`` a data point and ``z`` standard normal,
+    ``X_t | X_0 = y ~ N((1 - t) y, t^2 I)``.  Divided by ``1 - t`` this is the book's
+    ``x = y + sigma z`` at ``sigma = t / (1 - t)``, so ``t = sigma / (1 + sigma)``.
+    What flow matching learns is the mean velocity of these paths,
+
+        u(x, t) = E[z - x_0 | x_t = x] = -(x + t grad log p_t(x)) / (1 - t)
+                = (x - D) / t,
+
+    with ``D`` the denoiser at ``(x / (1 - t), t / (1 - t))``.
+
+    Times ``0 <= t < 1`` have no unit (an array too, where no ``x`` is involved;
+    :meth:`alpha` and :meth:`sigma` take ``t = 1`` as well); ``x`` and ``sigma`` have
+    the unit of the data.  ``X_t`` has the law of ``dX = f dt + g dB`` with
+    ``f = -x / (1 - t)`` and ``g^2 = 2 t / (1 - t)``, so that samplers can run in this
+    time too: from ``t`` below 1, where the noise level is still finite, down to 0.
+
+    Raises
+    ------
+    ValueError
+        For a time that is negative, not finite, or too late.
+
+    References
+    ----------
+    Lipman, Chen, Ben-Hamu, Nickel & Le (2023); Liu, Gong & Liu (2023).  Both let time
+    run from noise to data: their ``t`` is ``1 - t``, their velocity ``-u``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import empirical_score as es
+    >>> flow, law = es.FlowMatching(), es.Gaussian([3.0], 0.0)
+    >>> flow.noise_level(0.75), flow.time(3.0)
+    (np.float64(3.0), np.float64(0.75))
+    >>> x = np.array([[1.5]])  # (1 - t) y + t z for y = 3 and z = 0, at t = 1 / 2
+    >>> flow.velocity(law, x, 0.5)
+    array([[-3.]])
+    >>> score = flow.from_velocity(lambda x, t: flow.velocity(law, x, t))
+    >>> score(np.array([[1.0]]), 2.0), law(np.array([[1.0]]), 2.0)
+    (array([[0.5]]), array([[0.5]]))
+    """
+
+    def alpha(self, t):
+        """Return ``1 - t``, the factor of the data."""
+        return 1.0 - _time(t, last=1.0)
+
+    def sigma(self, t):
+        """Return the standard deviation of the noise, ``t`` itself."""
+        return _time(t, last=1.0)[()]
+
+    def noise_level(self, t):
+        """Return ``t / (1 - t)``, the noise level of ``X_t / (1 - t)``."""
+        t = _time(t, below=1.0)
+        return t / (1.0 - t)
+
+    def time(self, sigma):
+        """Return ``sigma / (1 + sigma)``, the time with noise level ``sigma``."""
+        sigma = _time(sigma, "sigma")
+        return sigma / (1.0 + sigma)
+
+    def drift(self, x, t):
+        """Return the forward drift ``-x / (1 - t)``."""
+        _time(t, below=1.0)
+        return -x / (1.0 - t)
+
+    def squared_diffusion(self, t):
+        """Return ``g(t)^2 = 2 t / (1 - t)``."""
+        return _plain(2.0 * self.noise_level(t))
+
+    def added_variance(self, t, s):
+        """Return the integral of ``g^2`` from ``s`` up to ``t``.
+
+        ``2 log((1 - s) / (1 - t)) - 2 (t - s)``, without cancellation.
+        """
+        t, s = _time(t, below=1.0), _time(s, "s", below=1.0)
+        ratio = (t - s) / (1.0 - t)
+        near = ratio * t + _log1p_minus(np.minimum(ratio, 0.5))
+        return _plain(2.0 * np.where(ratio < 0.5, near, np.log1p(ratio) - (t - s)))
+
+
 def geometric_levels(count, sigma_max=80.0, sigma_min=0.002, *, zero=False):
     """Return ``count`` noise levels that fall by one common factor.
 
@@ -157,11 +278,35 @@ def check_decreasing(levels, name="levels"):
     return levels
 
 
-def _time(value, name="t"):
+def _time(value, name="t", *, last=None, below=np.inf):
     value = like(as_real(value, name), np.empty(0))
-    if not np.all((value >= 0) & (value < np.inf)):
-        raise ValueError(f"{name} must be finite and at least 0, got {value}")
+    if not np.all((value >= 0) & (value < below)):
+        upper = "finite" if below == np.inf else f"below {below:g}"
+        raise ValueError(f"{name} must be {upper} and at least 0, got {value}")
+    if last is not None and not np.all(value <= last):
+        raise ValueError(f"{name} must be at most {last:g}, got {value}")
     return value
+
+
+def _column(value, x):
+    """Return a number as a float, one number for each row of ``x`` as a column."""
+    return float(value) if np.ndim(value) == 0 else like(value, x)[:, None]
+
+
+def _plain(value):
+    """Return one number as a float, which leaves float32 arrays what they are."""
+    return float(value) if np.ndim(value) == 0 else value
+
+
+def _log1p_minus(w):
+    """Return ``log(1 + w) - w`` for ``0 <= w <= 1 / 2``, to the last digits.
+
+    ``log(1 + w) = 2 artanh(r)`` with ``r = w / (2 + w)``, and ``2 r - w = -r w``; what
+    is left is a series in ``r^2``.
+    """
+    r = w / (2.0 + w)
+    powers = r[..., None] ** np.arange(2, 26, 2) / np.arange(3, 27, 2)
+    return r * (2.0 * np.sum(powers, axis=-1) - w)
 
 
 def _check_levels(count, sigma_max, sigma_min):

@@ -17,6 +17,7 @@ PAIR = np.array([[-1.0], [1.0]])
 LAW = es.Gaussian([0.0, 0.0], [1.0, 2.0])
 MIX = es.GaussianMixture(DATA, 0.5)
 TIME = es.OrnsteinUhlenbeck()
+PATH = es.FlowMatching()
 DRAWS = smoothers.hermite_draws(3, 2)[0]
 LOGS = np.log([0.2, 0.5, 0.3])
 UNEVEN = np.log([0.3, 0.3, 0.4])
@@ -127,6 +128,12 @@ NUMBERS = [
     (TIME.sigma, {"t": 1.0}, {}),
     (TIME.noise_level, {"t": 1.0}, {}),
     (TIME.time, {"sigma": 1.0}, {}),
+    (PATH.alpha, {"t": 0.5}, {}),
+    (PATH.sigma, {"t": 0.5}, {}),
+    (PATH.noise_level, {"t": 0.5}, {}),
+    (PATH.time, {"sigma": 1.0}, {}),
+    (PATH.added_variance, {"t": 0.5, "s": 0.2}, {}),
+    (PATH.from_velocity(lambda x, t: x), {"x": X, "sigma": 1.0}, {}),
     (es.geometric_levels, {"count": 3, "sigma_max": 2.0, "sigma_min": 0.1}, {}),
     (es.karras_levels, {"count": 3, "sigma_max": 2.0, "sigma_min": 1, "rho": 2}, {}),
     (relative.kernel_width, {"n": 3, "d": 2, "spread": 1.0}, {}),
