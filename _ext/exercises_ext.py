@@ -112,9 +112,9 @@ class ExerciseList(SphinxDirective):
         made: list[nodes.Node] = [exercise_list_node(what="counts")]
         kinds = [exercise_list_node(what="kinds")]
         made.append(outline.section(self, "By kind", "kinds", kinds))
-        for part in outline.numbered_parts(self.env):
+        for part in outline.chapter_parts(self.env):
             places = [exercise_list_node(what=page) for page in part.pages]
-            made.append(outline.section(self, part.title, part.numeral, places))
+            made.append(outline.section(self, part.title, part.name, places))
         return made
 
 
@@ -137,7 +137,7 @@ class FillExercises(outline.Fill):
 
     def everything(self) -> list[Exercise]:
         known = Exercises.all(self.env)
-        pages = [p for part in outline.numbered_parts(self.env) for p in part.pages]
+        pages = [p for part in outline.chapter_parts(self.env) for p in part.pages]
         return [exercise for page in pages for exercise in known.get(page, [])]
 
     def link(self, exercise: Exercise) -> nodes.Node:

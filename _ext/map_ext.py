@@ -82,7 +82,7 @@ class ChapterMap(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # it shows what other pages say
         questions = [line for line in self.content if line.strip()]
-        number = len(outline.numbered_parts(self.env))
+        number = len(outline.main_parts(self.env))
         if len(questions) != number:
             raise self.error(f"{len(questions)} questions for {number} parts")
         place = chapter_map_node(questions=questions)
@@ -117,7 +117,7 @@ class FillMap(outline.Fill):
     place = chapter_map_node
 
     def make(self, place: nodes.Element) -> list[nodes.Node]:
-        env, parts = self.env, outline.numbered_parts(self.env)
+        env, parts = self.env, outline.main_parts(self.env)
         pages = [page for part in parts for page in part.pages]
         joined = direct(needs(env, pages))
         lines = [name for part in parts for name in (part.title, *part.pages)]

@@ -20,6 +20,7 @@ from sphinx.environment import BuildEnvironment
 from sphinx.environment.collectors import EnvironmentCollector
 from sphinx.transforms.post_transforms import SphinxPostTransform
 from sphinx.util.docutils import SphinxDirective
+from sphinx_external_toc.api import TocTree
 
 SENTENCE_END = re.compile(r"(?<!e\.g)(?<!i\.e)[.?!][\"”’)]?(?=\s|$)")
 NUMERALS = "I II III IV V VI VII VIII IX X".split()
@@ -27,15 +28,31 @@ NUMERALS = "I II III IV V VI VII VIII IX X".split()
 
 @dataclass(frozen=True)
 class Part:
-    """A part of the book and its pages; parts with chapters have a numeral."""
+    """A part of the book and its pages.
+
+    Parts with chapters are numbered. They have a numeral, but for the appendix, whose
+    chapters have letters (`style: alphaupper` in `_toc.yml`).
+    """
 
     caption: str
     numeral: str
+    numbered: bool
     pages: tuple[str, ...]
 
     @property
     def title(self) -> str:
         return f"{self.numeral}. {self.caption}" if self.numeral else self.caption
+
+    @property
+    def name(self) -> str:
+        """A word for identifiers."""
+        return self.numeral or self.caption
+
+
+def has_letters(tree: TocTree) -> bool:
+    """Whether the chapters of a part have letters in place of numbers."""
+    styles = [tree.style] if isinstance(tree.style, str) else tree.style
+    return bool(tree.numbered) and styles[0] == "alphaupper"
 
 
 def parts(env: BuildEnvironment) -> list[Part]:
@@ -44,15 +61,21 @@ def parts(env: BuildEnvironment) -> list[Part]:
     return [
         Part(
             tree.caption or "",
-            next(numerals) if tree.numbered else "",
+            next(numerals) if tree.numbered and not has_letters(tree) else "",
+            bool(tree.numbered),
             tuple(tree.files()),
         )
         for tree in env.external_site_map.root.subtrees
     ]
 
 
-def numbered_parts(env: BuildEnvironment) -> list[Part]:
-    """The parts that hold chapters."""
+def chapter_parts(env: BuildEnvironment) -> list[Part]:
+    """The parts that hold chapters, with numbers or with letters."""
+    return [part for part in parts(env) if part.numbered]
+
+
+def main_parts(env: BuildEnvironment) -> list[Part]:
+    """The parts that hold the numbered chapters, without the appendix."""
     return [part for part in parts(env) if part.numeral]
 
 

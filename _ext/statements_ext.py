@@ -73,9 +73,9 @@ class StatementList(SphinxDirective):
     def run(self) -> list[nodes.Node]:
         self.env.note_reread()  # it shows what other pages say
         made: list[nodes.Node] = [statement_list_node(page="")]
-        for part in outline.numbered_parts(self.env):
+        for part in outline.chapter_parts(self.env):
             places = [statement_list_node(page=page) for page in part.pages]
-            made.append(outline.section(self, part.title, part.numeral, places))
+            made.append(outline.section(self, part.title, part.name, places))
         return made
 
 

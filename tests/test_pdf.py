@@ -36,8 +36,10 @@ def test_pdf_of_the_small_book(written, tmp_path):
 def test_parts_are_numbered_as_books_number_them(tmp_path):
     part = "- {caption: Middle, numbered: 1, chapters: [{file: a}]}\n"
     ends = "- {caption: End, chapters: [{file: b}]}\n"
-    (tmp_path / "_toc.yml").write_text("parts:\n" + ends + 6 * part + ends)
-    first, *middle, last = pdf.table_of_contents(tmp_path)
+    more = "- {caption: More, numbered: 1, style: alphaupper, chapters: [{file: c}]}\n"
+    (tmp_path / "_toc.yml").write_text("parts:\n" + ends + 6 * part + more + ends)
+    first, *middle, appendix, last = pdf.table_of_contents(tmp_path)
+    assert appendix == {"name": "More", "numbered": True, "files": ["c"]}
     assert first["name"] == last["name"] == "End" and not first["numbered"]
     names = [name["name"].removesuffix(". Middle") for name in middle]
     assert names == ["Part I", "Part II", "Part III", "Part IV", "Part V", "Part VI"]

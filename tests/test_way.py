@@ -77,7 +77,8 @@ def test_exercises_are_listed_by_chapter_and_kind(built):
     said = article(text)
     assert "Exercise 1.1 By hand easy Show that the slope at the origin" in said
     assert "Exercise 1.2 (By machine) Change the code easy Find the positive" in said
-    assert "Kind easy medium hard all By hand 1 0 0 1" in said
+    assert "Kind easy medium hard all By hand 1 1 0 2" in said
+    assert "By hand easy 1.1 medium A.1" in said
     assert text.count(f'href="{CHAPTER}.html#ex-two-points-open"') == 2
     assert '<span class="math notranslate nohighlight"><span class="tex">' in text
 
@@ -91,6 +92,34 @@ def test_statements_are_listed_with_their_titles(built):
     said = article(page(built, "statements"))
     assert "1. Two points pull on one Definition 1.1 Score" in said
     assert re.search(r"There are [\w ,]+ and \d+ \w+\.", said)
+
+
+def test_the_chapters_of_the_appendix_have_letters(built):
+    first, second = (
+        page(built, "companion/three_points"),
+        page(built, "companion/n_points"),
+    )
+    assert "<title>A. Three points pull on one &#8212;" in first
+    said = article(first)
+    assert "A. Three points pull on one#" in said and "B. Any number" in article(second)
+    assert "to Theorem 1.2. In Figure A.1 it has two" in said
+    assert "Figure A.1 Three points, as far" in said
+    assert "Proposition A.1 (Three points)" in said and "(A.1)#" in said
+    assert "By hand. Derive (A.1). For \\(n\\) points see Proposition B.1." in said
+    assert "those of Proposition A.1 ((A.1), Exercise A.1)" in article(second)
+
+
+def test_letters_are_in_the_sidebar_and_in_the_lists(built):
+    text = page(built, "statements")
+    side = words(text.split('aria-label="Main">')[1].split("</nav>")[0])
+    assert (
+        "1. Two points pull on one Companion A. Three points pull on one B. Any" in side
+    )
+    said = article(text)
+    assert "Companion# A. Three points pull on one Proposition A.1 Three points" in said
+    assert "B. Any number of points Proposition B.1 Many points" in said
+    assert "Companion# A. Three" in article(page(built, "exercises"))
+    assert "Three points" not in article(page(built, "intro")), "no place on the map"
 
 
 def test_the_map_is_made_of_links(built):
@@ -147,6 +176,13 @@ FAULTS = {
     ],
     "intro.md": [
         ("What do two points do?\n", "", "0 questions for 1 parts"),
+    ],
+    "companion/n_points.md": [
+        (
+            "{prf:proposition} Many points\n",
+            "{prf:proposition}\n",
+            "prop-n-points has no",
+        ),
     ],
 }
 

@@ -69,18 +69,19 @@ FRONT = """([title, subtitle, parts]) => {
 
 
 def table_of_contents(root: Path) -> list[dict]:
-    """The parts of the book: name with number, whether numbered, and files."""
+    """The parts of the book: name, whether its chapters are numbered, and files.
+
+    The name has a number, but where the chapters have letters: that is the appendix.
+    """
     toc = yaml.safe_load((root / "_toc.yml").read_text(encoding="utf-8"))
-    numbers = iter(ROMAN)
-    return [
-        {
-            "name": f"Part {next(numbers)}. {caption}" if numbered else caption,
-            "numbered": numbered,
-            "files": [chapter["file"] for chapter in part["chapters"]],
-        }
-        for part in toc.get("parts", [])
-        for caption, numbered in [(part.get("caption", ""), "numbered" in part)]
-    ]
+    numbers, found = iter(ROMAN), []
+    for part in toc.get("parts", []):
+        name, numbered = part.get("caption", ""), "numbered" in part
+        if numbered and part.get("style") != "alphaupper":
+            name = f"Part {next(numbers)}. {name}"
+        files = [chapter["file"] for chapter in part["chapters"]]
+        found.append({"name": name, "numbered": numbered, "files": files})
+    return found
 
 
 def one_page(root: Path) -> Path:
