@@ -1,5 +1,8 @@
 """The tree: its nodes, what they stand for, and averages against direct sums."""
 
+import itertools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -39,19 +42,25 @@ def test_nodes_hold_their_points(kind):
         assert sum(spread) < np.sum((points - points.mean(0)) ** 2) + 1e-9
 
 
-def test_what_a_node_stands_for_is_bounded_as_proved():
-    """Clouds with one point far out, where each bound comes close to what happens."""
+@pytest.mark.parametrize("blur", [0.0, 1e-2])
+def test_what_a_node_stands_for_is_bounded_as_proved(blur):
+    """Clouds with one point far out, where each bound comes close to what happens.
+
+    The mean may be off by the blur: then tiny clouds reach the bounds.
+    """
     rng, close = np.random.default_rng(10), []
     for _ in range(600):
         sigma, size = rng.uniform(0.3, 2), rng.uniform(0.01, 0.5)
+        size = size if blur == 0 else size * blur
         cloud = size * rng.standard_normal((6, 2)) * rng.choice([0.1, 1], (6, 1))
         cloud -= cloud.mean(0)
         center = rng.uniform(-2, 2, 2)
+        cloud = cloud + blur * center / np.linalg.norm(center)  # off, away from x
         weights = np.exp(-((cloud + center) ** 2).sum(1) / (2 * sigma**2))
         alone = np.exp(-(center @ center) / (2 * sigma**2))
         radius = np.sqrt((cloud**2).sum(1).max())
         variance, distance = (cloud**2).sum(1).mean(), np.linalg.norm(center)
-        own = (np.array([v]) for v in (distance, radius, variance, 0.0, 2 * sigma**2))
+        own = (np.array([v]) for v in (distance, radius, variance, blur, 2 * sigma**2))
         weight, place, _ = trees.node_errors(*own, np)
         off = (
             abs(weights.mean() / alone - 1),
@@ -60,6 +69,89 @@ def test_what_a_node_stands_for_is_bounded_as_proved():
         assert off[0] <= weight[0] and off[1] <= place[0]
         close.append((off[0] / weight[0], off[1] / place[0]))
     assert np.all(np.max(close, axis=0) > 0.5)
+
+
+def corners(count):
+    """All ways to choose signs."""
+    return np.array(list(itertools.product([-1.0, 1.0], repeat=count)))
+
+
+@pytest.mark.parametrize("top", [0.0, -3e12])
+def test_errors_of_nodes_add_up_to_that_of_the_average(top):
+    """The worst that three nodes and one that is left out can do, by brute force.
+
+    True weights and moments are anywhere within the errors; log weights as large as
+    ``top`` are off by a unit of rounding of each of the squares that they add.
+    """
+    rng, close, points = np.random.default_rng(11), [], Points(np.eye(2)[:, :1], 2**20)
+    tree = SimpleNamespace(points=points, levels=(SimpleNamespace(count=np.ones(1)),))
+    off = 2.0**-52 * abs(top)
+    for _ in range(200):
+        sums = trees._Sums(np.zeros((1, 1)), np.ones(1), np)
+        logs = rng.uniform(-3, 3, 3) + top - top  # as they are rounded
+        offsets = rng.uniform(-0.5, 0.5, 3)
+        weight = rng.uniform(0, 0.49, 3) * rng.choice([0, 1e-3, 1])
+        place = rng.uniform(0, 0.1, 3) * rng.choice([0, 1])
+        for some in ([0, 1], [2]):
+            far = weight[some] * abs(offsets[some])
+            errors = weight[some], place[some], far
+            own = logs[some] + top, offsets[some, None], *errors
+            sums.settle(np.zeros(len(some), int), *own)
+        shares = np.exp(logs)
+        least = shares @ (1 - weight) * np.exp(top - sums.top[0])
+        assert 0.999 * least <= sums.settled[0] <= (1 + 1e-3) * least
+        other, gap = rng.choice([0.0, 0.02]), rng.uniform(0, 0.5)
+        sums.mass, sums.lost = np.array([other]), np.array([other * gap])
+        found = trees._finished(tree, sums, 0)
+        mean = shares @ offsets / shares.sum()
+        assert abs(found.mean[0, 0] - mean) < 1e-12
+        signs = corners(7)
+        own = shares * np.exp(off * signs[:, :3])
+        heavy = own * (1 + weight * signs[:, 3:6])
+        moments = heavy * offsets + own * place * signs[:, 6:]
+        part = other * np.exp(off) * np.array([[0.0], [1.0]])
+        more = heavy.sum(1) * part / (1 - part)
+        total = heavy.sum(1) + more
+        for side in (-gap, gap):
+            worst = np.abs((moments.sum(1) + more * side) / total - mean).max()
+            assert worst <= found.error[0] * (1 + 1e-12)
+            close.append(worst / found.error[0])
+        assert found.discarded[0] >= other * np.exp(off)
+    assert max(close) > (0.5 if top == 0 else 0.02)
+
+
+def test_what_a_level_leaves_out_weighs_no_more_than_is_said():
+    """Shells: one around the row, so that all its points are as far as they can be."""
+    rng, close = np.random.default_rng(12), []
+    cross = np.vstack([np.eye(3), -np.eye(3)])
+    for _ in range(300):
+        count, sigma = 6, rng.uniform(0.2, 1)
+        centers, sizes = rng.uniform(-4, 4, (count, 3)), rng.uniform(0.1, 3, count)
+        centers[0] = 0
+        clouds = centers[:, None] + sizes[:, None, None] * cross
+        whole = np.full(count, 6.0)
+        nodes = trees.Nodes(whole, centers, 0 * sizes, sizes, sizes**2)
+        x, level = np.zeros((1, 3)), np.array([sigma])
+        sums, settled = trees._Sums(x, level, np), []
+        sums.settle = lambda rows, *more, into=settled: into.extend(more[1].tolist())
+        tree = SimpleNamespace(points=SimpleNamespace(xp=np, n=6 * count))
+        budget = 10 ** rng.uniform(-3, 0)
+        every = np.arange(count)
+        _, left = trees._visit(tree, sums, nodes, 0 * every, every, budget)
+        gone = [
+            k for k in every if k not in left and centers[k].tolist() not in settled
+        ]
+        logs = -(clouds**2).sum(2) / (2 * sigma**2)
+        weights = np.exp(logs - logs.max())
+        weights /= weights.sum()
+        away = np.linalg.norm(clouds, axis=2)
+        assert weights[gone].sum() <= sums.mass[0] * (1 + 1e-9)
+        assert np.sum((weights * away)[gone]) <= sums.lost[0] * (1 + 1e-9)
+        if gone:
+            close.append(weights[gone].sum() / sums.mass[0])
+            far = np.sum(weights[gone]) * away.max()
+            assert far <= budget  # no more than may be left out
+    assert len(close) > 30 and max(close) > 0.02
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
