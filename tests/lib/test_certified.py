@@ -252,5 +252,7 @@ def test_rounding_that_is_proved_is_said_to_be():
         certificate = law.certified(x, sigma)[1]
         assert set(certificate.method) == {method}, sigma
         assert np.all(certificate.rigorous == proved)
-    certificate = EmpiricalScore(data.astype(float), tolerance=1e-3).certified(x, 5.0)[1]
+    certificate = EmpiricalScore(data.astype(float), tolerance=1e-3).certified(x, 5.0)[
+        1
+    ]
     assert set(certificate.method) == {"dense"}

@@ -114,7 +114,9 @@ def test_lists_are_taken_apart_and_joined(kind):
     y = points.values[first]
     kept = Kept(rows, first, y, x - y, sigma, 0 * sigma + 9, places, columns)
     good = kind(np.array([False, True, True, False]))
-    again = paths.joined(paths._taken(kept, good, xp), paths._taken(kept, ~good, xp), xp)
+    again = paths.joined(
+        paths._taken(kept, good, xp), paths._taken(kept, ~good, xp), xp
+    )
     assert again.rows.tolist() == [1, 2, 0, 3]
     assert again.places.tolist() == [0, 1, 1, 1, 2, 2, 3]
     assert again.columns.tolist() == [2, 3, 4, 5, 0, 1, 6]
@@ -165,7 +167,9 @@ def test_an_answer_is_reused_nearby_at_the_same_level_alone():
 def test_lists_grow_shorter_and_rows_leave_them():
     """Three rivals fall behind one after the other; one row strays and comes back."""
     rng = np.random.default_rng(9)
-    data = np.vstack([np.eye(12)[:4] * [[0.3], [0.35], [0.5], [0.8]], 5 + rng.random((500, 12))])
+    data = np.vstack(
+        [np.eye(12)[:4] * [[0.3], [0.35], [0.5], [0.8]], 5 + rng.random((500, 12))]
+    )
     points, budget, state = Points(data, 2**27), 1e-3, State()
     counts = []
     for sigma in np.geomspace(0.3, 0.01, 12):
@@ -181,6 +185,26 @@ def test_lists_grow_shorter_and_rows_leave_them():
     found, state = path_step(points, state, x, level, budget)
     assert list(found.method) == ["kept", "few"]
     np.testing.assert_allclose(found.mean[1], data[2], atol=1e-9)
+
+
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_rows_with_short_lists_stand_among_others(kind):
+    """In one call, after a row in a crowd: lists belong to their own rows."""
+    rng = np.random.default_rng(13)
+    data = np.vstack(
+        [5 + rng.random((500, 12)), np.eye(12)[:3] * [[0.3], [0.5], [0.8]]]
+    )
+    points, budget, state = Points(kind(data), 2**27), 1e-3, State()
+    away = np.full((4, 12), 5.5)
+    away[[1, 3]] = [[0.01], [0.05]]
+    for level, methods in ((0.3, ["dense", "few"]), (0.15, ["dense", "kept"])):
+        x, sigma = away.copy(), np.full(4, level)
+        found, state = path_step(points, state, kind(x), kind(sigma), budget)
+        assert list(found.method) == methods * 2
+        assert state.later.rows.tolist() == [1, 3]
+        error = np.linalg.norm(np.asarray(found.mean) - direct(data, x, sigma), axis=1)
+        assert np.all(error <= np.asarray(found.error) + 1e-14)
+        assert np.all(np.asarray(found.error) <= budget)
 
 
 def test_a_path_serves_files_and_small_memory(tmp_path):
