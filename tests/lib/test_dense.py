@@ -304,3 +304,54 @@ def test_averages_of_consecutive_rows_are_joined():
     for one, two in zip(whole.pairs, again.pairs, strict=True):
         np.testing.assert_array_equal(one, two)
     assert again.work == whole.work
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+@pytest.mark.parametrize("d", [1, 3, 40, 500])
+def test_products_are_rounded_by_no_more_than_is_proved(d, kind):
+    """Against extended precision, far from and near to the mean, at many levels."""
+    data, rng = points(300, d, kind)
+    prepared, m = Points(data, 2**24), 40
+    x = (data[:m] + 10.0 ** rng.uniform(-3, 3, (m, 1))).astype(kind).astype(float)
+    sigma = 10.0 ** rng.uniform(-3, 2, m)
+    left, scale, length = prepared.queries(x, sigma, data.dtype)
+    (_, keys), *more = prepared.key_blocks(300, data.dtype)
+    assert not more and keys.shape == (300, prepared.width(data.dtype))
+    gaps, ask = (v.astype(np.longdouble) - prepared.center for v in (data, x))
+    wanted = (ask @ gaps.T - (gaps**2).sum(1) / 2) * scale[:, None]
+    off = np.abs(left @ keys.T - wanted).max(1)
+    proved = prepared.proved_rounding(length, scale, data.dtype)
+    assert np.all(off <= proved) and np.max(off / proved) > 1e-3
+    typical = prepared.typical_rounding(length, scale, data.dtype)
+    assert np.all(off <= 4 * typical) and np.max(off / typical) > 0.05
+    np.testing.assert_allclose(length, np.linalg.norm(ask.astype(float), axis=1))
+    assert np.all(scale <= (1 + 1e-12) / sigma**2)
+    less = scale < (1 - 1e-12) / sigma**2  # where all but few points are far behind
+    assert np.all(typical[less] > 1e5) and not np.all(less)
+
+
+def test_rounding_seen_is_that_of_all_points(monkeypatch):
+    """Where the points looked at happen to be exact it is that of the largest."""
+    data, rng = points(5000, 30, np.float32, seed=2)
+    prepared, seen, whole = Points(data, 2**26), [], dense._rounding_seen
+
+    def watched(tile):
+        seen.append((whole(tile), np.array(tile.logits, float), tile.scale))
+        return seen[-1][0]
+
+    monkeypatch.setattr(dense, "_rounding_seen", watched)
+    x = (3 * rng.standard_normal((9, 30))).astype(np.float32).astype(float)
+    sigma = np.geomspace(2.0, 200.0, 9)
+    average(prepared, x, sigma, Wanted(certified=True))
+    ((told, logits, scale),) = seen
+    gaps, ask = data.astype(float) - prepared.center, x - prepared.center
+    off = logits - (ask @ gaps.T - (gaps**2).sum(1) / 2) * scale[:, None]
+    off = np.abs(off - off.mean(1, keepdims=True)).max(1)
+    assert np.all(off <= dense.MARGIN * told) and np.all(told <= 4 * off)
+    # A grid on which products are exact.
+    data = np.float32(np.indices((20, 20)).reshape(2, -1).T)
+    data = np.concatenate([data, -data])
+    prepared, x = Points(data, 2**26), np.array([[512.0, 256.0]])
+    average(prepared, x, np.array([32.0]), Wanted(certified=True))
+    told, logits, _ = seen[-1]
+    assert told[0] >= 2.0**-23 * logits.max()

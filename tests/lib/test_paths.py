@@ -187,6 +187,26 @@ def test_lists_grow_shorter_and_rows_leave_them():
     np.testing.assert_allclose(found.mean[1], data[2], atol=1e-9)
 
 
+@pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
+def test_rows_with_short_lists_stand_among_others(kind):
+    """In one call, after a row in a crowd: lists belong to their own rows."""
+    rng = np.random.default_rng(13)
+    data = np.vstack(
+        [5 + rng.random((500, 12)), np.eye(12)[:3] * [[0.3], [0.5], [0.8]]]
+    )
+    points, budget, state = Points(kind(data), 2**27), 1e-3, State()
+    away = np.full((4, 12), 5.5)
+    away[[1, 3]] = [[0.01], [0.05]]
+    for level, methods in ((0.3, ["dense", "few"]), (0.15, ["dense", "kept"])):
+        x, sigma = away.copy(), np.full(4, level)
+        found, state = path_step(points, state, kind(x), kind(sigma), budget)
+        assert list(found.method) == methods * 2
+        assert state.later.rows.tolist() == [1, 3]
+        error = np.linalg.norm(np.asarray(found.mean) - direct(data, x, sigma), axis=1)
+        assert np.all(error <= np.asarray(found.error) + 1e-14)
+        assert np.all(np.asarray(found.error) <= budget)
+
+
 def test_a_path_serves_files_and_small_memory(tmp_path):
     data = np.random.default_rng(10).standard_normal((3000, 20))
     np.save(tmp_path / "data.npy", data)
