@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -267,6 +268,24 @@ def test_what_was_read_from_a_file_is_let_go_of(tmp_path):
     command = [sys.executable, "-c", textwrap.dedent(code)]
     grown = int(subprocess.run(command, check=True, capture_output=True).stdout)
     assert grown * 1024 < 120e6
+
+
+@pytest.mark.parametrize("rows", [1, 4, 200])
+def test_a_file_takes_no_more_memory_than_allowed_for_any_rows(tmp_path, rows):
+    path = tmp_path / "data.npy"
+    array = np.lib.format.open_memmap(path, "w+", np.float32, (60_000, 96))
+    array[:] = np.random.default_rng(1).standard_normal((60_000, 96))
+    array.flush()
+    x = np.array(array[:rows]) + 1
+    del array
+    law = EmpiricalScore(np.load(path, mmap_mode="r"), memory=2**22)
+    law._points(x)  # what is prepared is kept
+    tracemalloc.start()
+    for sigma in (0.1, 2.0):
+        law.denoise(x, sigma)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**22 + 40 * x.size + 2**18
 
 
 @pytest.mark.parametrize("d", [1, 2, 3, 16, 40])

@@ -53,6 +53,8 @@ CHUNK = 1024
 # Bytes that a pair of row and point takes until its weight is known; numbers of
 # differences that are looked at together.
 PAIR, CACHED = 160, 2**18
+# Bytes that a number of a key takes while it is made.
+MADE = 64
 # Rows of a tile, if memory allows.
 ROWS = 64
 # What rounding of float32 may hide of a variance, as a part of the second moment.
@@ -156,7 +158,10 @@ def tile_sizes(points, m, dtype):
     """Return how many points and rows the weights of a tile are of."""
     entries = points.memory // (8 * (4 if dtype == points.xp.float32 else 8))
     entries = min(entries, max(2**20, ROWS * points.n))
-    columns = min(points.n, max(64, entries // min(m, ROWS)))
+    columns = entries // min(m, ROWS)
+    if not points.keeps(dtype):  # keys that are made take memory too
+        columns = min(columns, points.memory // (MADE * points.width(dtype)))
+    columns = min(points.n, max(64, columns))
     return columns, max(1, min(m, entries // columns))
 
 

@@ -60,14 +60,13 @@ class Points:
         for _, block in self.blocks():
             total = total + xp.sum(double(block), axis=0)
         self.center = double(xp.astype(total / self.n, data.dtype))
-        squares = [
-            xp.sum((double(block) - self.center) ** 2, axis=1)
+        halves = [
+            xp.sum((double(block) - self.center) ** 2, axis=1) / 2
             for _, block in self.blocks()
         ]
-        squares = squares[0] if len(squares) == 1 else xp.concat(squares)
-        self.half_squares = squares / 2
-        self.radius = float(xp.max(squares)) ** 0.5
-        self.spread = float(xp.mean(squares)) ** 0.5
+        self.half_squares = halves[0] if len(halves) == 1 else xp.concat(halves)
+        self.radius = (2 * float(xp.max(self.half_squares))) ** 0.5
+        self.spread = (2 * float(xp.mean(self.half_squares))) ** 0.5
         if not self.radius <= LEVELS[self.itemsize][1]:
             raise ValueError(
                 f"data must be within {LEVELS[self.itemsize][1]:g} of their mean, so "
@@ -83,9 +82,7 @@ class Points:
 
     def key_blocks(self, size, dtype):
         """Yield ``(start, keys)``: the keys ``(b, k)`` of ``size`` points at a time."""
-        own = dtype == self.values.dtype and not self.mapped
-        width = self.width(dtype)
-        if own and (width <= KEPT * self.d or self.n * width <= SMALL):
+        if self.keeps(dtype):
             if self._keys is None:
                 parts = [self._made(*part, dtype) for part in self.blocks()]
                 self._keys = parts[0] if len(parts) == 1 else self.xp.concat(parts)
@@ -94,6 +91,11 @@ class Points:
             return
         for columns, block in self.blocks(size):
             yield columns.start, self._made(columns, block, dtype)
+
+    def keeps(self, dtype):
+        """Return whether the keys of all points are kept, once they were made."""
+        width, own = self.width(dtype), dtype == self.values.dtype and not self.mapped
+        return own and (width <= KEPT * self.d or self.n * width <= SMALL)
 
     def width(self, dtype):
         """Return how many numbers a key has."""
