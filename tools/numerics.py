@@ -18,6 +18,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -136,7 +137,7 @@ def jitter_library() -> tuple[str, str]:
     target = TOOLS.parent / "_build" / "numerics" / f"jitter-{mark}.so"
     if not target.exists():
         target.parent.mkdir(parents=True, exist_ok=True)
-        fresh = target.with_suffix(f".{os.getpid()}")
+        fresh = target.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         options = ["-O2", "-shared", "-fPIC", "-fno-builtin"]
         command = [compiler, *options, source, "-o", fresh, "-ldl", "-lm"]
         done = subprocess.run(command, capture_output=True, text=True)

@@ -36,9 +36,9 @@ FLOOR = {4: -45.0, 8: -700.0}
 # Typical rounding in nats: below the first all points are summed; above the second the
 # points that matter are redone, however many they are.
 CLEAN = {4: 1e-6, 8: 1e-13}
-NATS = {4: 4e-4, 8: 1e-12}
+NATS = {4: 4e-4, 8: 5e-11}
 # Largest error that rounding of weights may bring, in units of the spread.
-GOAL = {4: 1e-6, 8: 1e-13}
+GOAL = {4: 1e-6, 8: 5e-13}
 # A row is averaged over a list if that has no more than a part of all points, one in
 # SHARE, or no more than SHORT.
 SHARE, SHORT = 128, 8
@@ -57,8 +57,8 @@ PAIR, CACHED = 160, 2**18
 MADE = 64
 # Rows of a tile, if memory allows.
 ROWS = 64
-# What rounding of float32 may hide of a variance, as a part of the second moment.
-SLACK = 2.0**-20
+# What rounding may hide of a variance, as a part of the second moment.
+SLACK = {4: 2.0**-20, 8: 2.0**-45}
 
 
 class Average(NamedTuple):
@@ -272,6 +272,15 @@ class _Tile(NamedTuple):
 ROWWISE = ("x", "sigma", "scale", "logits", "best", "top")
 
 
+def sharp(d, size):
+    """Return the typical rounding, in nats, above which what matters is redone.
+
+    The largest error is taken for typical; in float64 digits are kept as far as the
+    root mean square, smaller by the root of the dimension, allows.
+    """
+    return NATS[size] / (d**0.5 if size == 8 else 1.0)
+
+
 def _few(tile, typical, proved, wanted):
     """Return the rows where few points matter, ``(t,)``, which, and how many."""
     xp, b = tile.points.xp, tile.logits.shape[1]
@@ -279,7 +288,9 @@ def _few(tile, typical, proved, wanted):
     # Scales below 1 / sigma^2 make less of every difference.
     cut = (least + math.log(tile.points.n)) * tile.sigma**2 * tile.scale + 2 * proved
     floor = xp.astype(double(tile.top) - cut, tile.logits.dtype)
-    light = (typical > CLEAN[tile.size]) | (b <= SHORT) | wanted.certified
+    # In few points a list saves nothing: it serves where it has to.
+    clean = CLEAN[tile.size] if b > GLANCE else sharp(tile.points.d, tile.size)
+    light = (typical > clean) | (b <= SHORT) | wanted.certified
     step = -(-b // GLANCE)
     if step > 1 and not wanted.lists:
         seen = tile.logits[:, ::step] >= floor[:, None]
@@ -354,13 +365,13 @@ def _summed(tile, typical, proved, wanted):
     d, total = points.d, sums[:, points.d + 1]
     mean, second = sums[:, :d] / total[:, None], -2 * sums[:, d] / total
     units = 2 * (min(b, CHUNK) + 8) * (EPS[tile.size] / 2)
-    slack = (2 * units if wanted.certified else SLACK) * second
+    slack = (2 * units if wanted.certified else SLACK[tile.size]) * second
     variance = xp.clip(second - xp.sum(mean**2, axis=1), 0.0, None) + slack
     anchor = double(points.values[tile.best + tile.start])
     inner, log_sum = mean - (anchor - points.center), xp.log(total)
     # Errors of many weights average out.
     error = typical / total**0.5
-    nats_off = error / NATS[tile.size]
+    nats_off = error / sharp(points.d, tile.size)
     usual = 2 * error / points.d**0.5  # seldom more, where the other is the largest
     doubt = usual * variance**0.5 / (GOAL[tile.size] * points.spread + 1e-300)
     doubt = xp.maximum(doubt, nats_off)

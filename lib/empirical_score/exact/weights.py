@@ -8,7 +8,7 @@ import math
 import sys
 
 from .._arrays import device, double, row_maxima, row_sums
-from .dense import NATS, SHARE, SHORT, differences, exact_logs, groups
+from .dense import SHARE, SHORT, differences, exact_logs, groups, sharp
 from .differences import NEGLIGIBLE
 
 # Points whose log weights are computed together.
@@ -18,8 +18,8 @@ BLOCK = 2**16
 def log_weights(points, x, sigma):
     """Return the log weights of all points, ``(m, n)``, each row's sum of weights 1.
 
-    Those of all points that can matter are right to ``NATS``; of the others, whose
-    weight is 0 in floating point, those of the product.
+    Those of all points that can matter are right as far as ``dense.sharp`` says; of the
+    others, whose weight is 0 in floating point, those of the product.
     """
     xp, dtype = points.xp, points.working_dtype(x, sigma)
     left, scale, length = points.queries(x, sigma, dtype)
@@ -30,13 +30,13 @@ def log_weights(points, x, sigma):
     logits -= logits[xp.arange(x.shape[0], device=device(best)), best][:, None]
     typical = points.typical_rounding(length, scale, dtype)
     proved = points.proved_rounding(length, scale, dtype)
-    sharp = xp.nonzero(typical > NATS[size])[0]
+    edge = xp.nonzero(typical > sharp(points.d, size))[0]
     cut = (NEGLIGIBLE + math.log(points.n)) * sigma**2 * scale + 2 * proved
-    near = logits[sharp] >= xp.astype(-cut, dtype)[sharp][:, None]
+    near = logits[edge] >= xp.astype(-cut, dtype)[edge][:, None]
     logits *= xp.astype(1 / (sigma**2 * scale), dtype)[:, None]
     counts = xp.sum(xp.astype(near, xp.int64), axis=1)
     for some in groups(counts, points.memory):
-        rows = sharp[some]
+        rows = edge[some]
         places, columns = xp.nonzero(near[some])
         anchor = double(points.values[best[rows]])
         logs = exact_logs(points, x[rows], sigma[rows], places, columns, anchor)
