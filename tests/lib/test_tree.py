@@ -213,3 +213,27 @@ def test_a_larger_set_costs_hardly_more():
         assert set(certificate.method) == {"tree"}
         shares.append(certificate.share * n)
     assert shares[1] < 4 * shares[0]  # and 8 times the points
+
+
+def test_the_share_is_that_of_what_is_looked_at(monkeypatch):
+    """A node counts as one point, a leaf as all of its points."""
+    rng, looked = np.random.default_rng(13), []
+    data = rng.standard_normal((40_000, 2))
+    visit, look = trees._visit, trees._look
+
+    def visited(tree, sums, nodes, rows, *more):
+        looked.append(len(rows))
+        return visit(tree, sums, nodes, rows, *more)
+
+    def in_leaves(tree, sums, rows, places):
+        looked.append(trees.LEAF * len(rows))
+        return look(tree, sums, rows, places)
+
+    monkeypatch.setattr(trees, "_visit", visited)
+    monkeypatch.setattr(trees, "_look", in_leaves)
+    for sigma in (0.1, 0.12):
+        looked.clear()
+        law = EmpiricalScore(data, tolerance=1e-3)
+        certificate = law.certified(data[:40], sigma)[1]
+        assert set(certificate.method) == {"tree"}
+        assert certificate.share * 40 * len(data) == pytest.approx(sum(looked))
