@@ -125,9 +125,9 @@ def test_what_a_level_leaves_out_weighs_no_more_than_is_said():
     rng, close = np.random.default_rng(12), []
     cross = np.vstack([np.eye(3), -np.eye(3)])
     for _ in range(300):
-        count, sigma = 6, rng.uniform(0.2, 1)
-        centers, sizes = rng.uniform(-4, 4, (count, 3)), rng.uniform(0.1, 3, count)
-        centers[0] = 0
+        count, sigma = 6, rng.uniform(0.1, 1)
+        centers, sizes = rng.uniform(-4, 4, (count, 3)), 10 ** rng.uniform(-4, 0, count)
+        centers[0], sizes[0] = 0, rng.uniform(0.1, 1.5)
         clouds = centers[:, None] + sizes[:, None, None] * cross
         whole = np.full(count, 6.0)
         nodes = trees.Nodes(whole, centers, 0 * sizes, sizes, sizes**2)
@@ -147,11 +147,11 @@ def test_what_a_level_leaves_out_weighs_no_more_than_is_said():
         away = np.linalg.norm(clouds, axis=2)
         assert weights[gone].sum() <= sums.mass[0] * (1 + 1e-9)
         assert np.sum((weights * away)[gone]) <= sums.lost[0] * (1 + 1e-9)
-        if gone:
+        if sums.mass[0] > 1e-99:
             close.append(weights[gone].sum() / sums.mass[0])
             far = np.sum(weights[gone]) * away.max()
             assert far <= budget  # no more than may be left out
-    assert len(close) > 30 and max(close) > 0.02
+    assert len(close) > 30 and max(close) > 0.3
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
