@@ -8,7 +8,7 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from oracles import exact_posterior
+from oracles import direct_posterior, exact_posterior
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
@@ -374,3 +374,26 @@ def test_rounding_seen_is_that_of_all_points(monkeypatch):
     average(prepared, x, np.array([32.0]), Wanted(certified=True))
     told, logits, _ = seen[-1]
     assert told[0] >= 2.0**-23 * logits.max()
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_lists_looked_at_in_pieces_are_whole(monkeypatch, kind):
+    """Three pairs at a time: of a row's list, which shares the weight, some."""
+    rng, sigma, d = np.random.default_rng(3), 0.01, 5
+    data = np.repeat(rng.standard_normal((300, d)), 4, axis=0).astype(kind)
+    data[::2] += kind(0.01) * rng.standard_normal((600, d)).astype(kind)
+    x = (data[:40:4] + kind(0.005)).astype(kind)
+    v, level = rng.standard_normal(x.shape), kind(sigma)
+    law = EmpiricalScore(data)
+    monkeypatch.setattr(dense, "CACHED", 3 * d)
+    true = direct_posterior(data, x, level, v.astype(kind))
+    assert np.median(true.effective_points) > 2
+    found = law.covariance_product(x, level, v.astype(kind))
+    np.testing.assert_allclose(found, true.covariance_product, rtol=1e-3, atol=1e-8)
+    last = 4 * np.finfo(kind).eps
+    np.testing.assert_allclose(law.denoise(x, level), true.denoise, last, last)
+    np.testing.assert_allclose(law.weights(x, level), true.weights, atol=2e-6)
+    found = average(law._points(x), x.astype(float), np.full(len(x), float(level)))
+    assert np.all(found.listed)
+    spread = np.sum(true.weights * cdist(true.denoise, data, "sqeuclidean"), axis=1)
+    np.testing.assert_allclose(found.variance, spread.astype(float), rtol=1e-4)
