@@ -219,4 +219,4 @@ def test_a_path_serves_files_and_small_memory(tmp_path):
             gap = path.denoise(place, sigma) - direct(data, place, np.full(6, sigma))
             error = np.sqrt(np.mean(gap**2, axis=1))
             assert np.all(error <= path.certificates[-1].error)
-        assert path.certificates[-1].share == 0 or memory == 2**16
+        assert "kept" in path.certificates[-1].method or memory == 2**16
