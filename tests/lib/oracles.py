@@ -5,6 +5,7 @@ logarithms in mpmath at 60 digits; everything else is textbook linear algebra.
 """
 
 import math
+import tracemalloc
 from types import SimpleNamespace
 
 import mpmath
@@ -163,3 +164,13 @@ def _direct_row(data, x, sigma, v):
         "deviation": np.sqrt(weights @ squares),  # of the posterior, a coordinate
     }
     return {name: value.astype(float) for name, value in found.items()}
+
+
+def traced_peak(call):
+    """Return the most bytes that were allocated during a call, and what it returns."""
+    tracemalloc.start()
+    try:
+        result = call()
+        return tracemalloc.get_traced_memory()[1], result
+    finally:
+        tracemalloc.stop()

@@ -3,12 +3,11 @@
 import subprocess
 import sys
 import textwrap
-import tracemalloc
 
 import numpy as np
 import pytest
 import torch
-from oracles import direct_posterior, exact_posterior
+from oracles import direct_posterior, exact_posterior, traced_peak
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
@@ -280,11 +279,7 @@ def test_a_file_takes_no_more_memory_than_allowed_for_any_rows(tmp_path, rows):
     del array
     law = EmpiricalScore(np.load(path, mmap_mode="r"), memory=2**22)
     law._points(x)  # what is prepared is kept
-    tracemalloc.start()
-    for sigma in (0.1, 2.0):
-        law.denoise(x, sigma)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    peak, _ = traced_peak(lambda: [law.denoise(x, sigma) for sigma in (0.1, 2.0)])
     assert peak < 2**22 + 40 * x.size + 2**18
 
 

@@ -3,7 +3,6 @@
 import copy
 import subprocess
 import sys
-import tracemalloc
 
 import mpmath
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from oracles import exact_posterior
+from oracles import exact_posterior, traced_peak
 from scipy import stats
 
 import empirical_score as es
@@ -286,15 +285,6 @@ def test_small_blocks_change_nothing(d, memory):
         for law in (whole, blocked)
     ]
     close(*draws)
-
-
-def traced_peak(call):
-    tracemalloc.start()
-    try:
-        result = call()
-        return tracemalloc.get_traced_memory()[1], result
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("method", ["denoise", "covariance_product"])

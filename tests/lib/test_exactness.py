@@ -6,13 +6,12 @@ by direct differences, in extended precision.
 """
 
 import functools
-import tracemalloc
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
-from oracles import deviations, direct_posterior, exact_posterior
+from oracles import deviations, direct_posterior, exact_posterior, traced_peak
 from scipy import stats
 
 import empirical_score as es
@@ -272,15 +271,6 @@ def test_points_themselves_at_little_noise_with_a_tolerance(array):
         assert np.abs(np.asarray(found) - true.denoise).max() <= 1e-3
         score = np.asarray(law(array(x), sigma)) * sigma**2
         assert np.abs(score - true.shift).max() <= 1e-3
-
-
-def traced_peak(call):
-    tracemalloc.start()
-    try:
-        result = call()
-        return tracemalloc.get_traced_memory()[1], result
-    finally:
-        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("tolerance", [None, 1e-3])
