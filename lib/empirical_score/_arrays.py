@@ -16,7 +16,6 @@ from array_api_compat import (
 from . import _mapped
 
 __all__ = [
-    "add_product",
     "array_namespace",
     "as_count",
     "as_number",
@@ -30,13 +29,11 @@ __all__ = [
     "double",
     "itemsize",
     "largest",
-    "largest_of",
     "like",
     "plain",
     "row_blocks",
     "row_maxima",
     "row_sums",
-    "squared_lengths",
 ]
 
 
@@ -45,9 +42,6 @@ BLOCK = 2**22  # numbers that are looked at together
 # bytes of a number.
 LEVELS = {4: (1e-18, 1e18), 8: (1e-150, 1e150)}
 EPS = {4: 2.0**-23, 8: 2.0**-52}
-# Terms whose sum is left to float32: some libraries add them one by one, and where they
-# are alike so are their rounding errors, an eighth of a unit for each.
-CHUNK = 512
 
 
 def as_points(value, name, dimension=None):
@@ -195,26 +189,6 @@ def clipped_exp(values, floor):
     return values.clamp_(min=floor).exp_()
 
 
-def add_product(out, left, right):
-    """Add ``left * right``, broadcast, to ``out`` in place."""
-    if is_numpy_array(out):
-        out += left * right
-    else:
-        out.addcmul_(left, right)
-
-
-def squared_lengths(values):
-    """Return the sum of squares of each row, ``(m,)``, in float64."""
-    total = 0.0
-    for start in range(0, values.shape[1], CHUNK):
-        part = values[:, start : start + CHUNK]
-        if is_numpy_array(part):
-            total = total + double(np.einsum("ij,ij->i", part, part))
-        else:
-            total = total + double(part.norm(dim=1)) ** 2
-    return total
-
-
 def row_sums(values, rows, count):
     """Return the sums of ``values`` ``(e, ...)`` by row number, ``(count, ...)``.
 
@@ -243,13 +217,6 @@ def row_maxima(values, rows, count):
         return most
     most = values.new_full((count,), -np.inf)
     return most.scatter_reduce(0, rows, values.detach(), "amax")
-
-
-def largest_of(values):
-    """Return the largest entry of each row, as a number without history."""
-    if is_numpy_array(values):
-        return np.max(values, axis=1)
-    return values.detach().amax(dim=1)
 
 
 def row_blocks(count, entries_per_row, budget):

@@ -67,7 +67,7 @@ class Average(NamedTuple):
     Attributes
     ----------
     anchor : ``(m, d)``, a place near the row, from which the others are measured
-    log_sum : ``(m,)``, ``log sum_j w_j`` if a point at the anchor had weight 1, or None
+    log_sum : ``(m,)``, ``log sum_j w_j`` if a point at the anchor had weight 1
     inner : ``(m, d)``, the average minus the anchor
     variance : ``(m,)``, ``sum_j w_j |y_j - D|^2``, a little more where rounded
     nats, rest : ``(m,)``, bounds on errors of log weights, and of the average from
@@ -175,8 +175,7 @@ def joined(parts, xp):
         columns.append(part.pairs[1])
         start += part.inner.shape[0]
     values = [
-        None if values[0] is None else xp.concat(list(values))
-        for values in zip(*(part[:-2] for part in parts), strict=True)
+        xp.concat(list(each)) for each in zip(*(part[:-2] for part in parts), strict=True)
     ]
     pairs = xp.concat(rows), xp.concat(columns)
     return Average(*values, pairs, sum(part.work for part in parts))
@@ -245,7 +244,7 @@ def _tile(points, start, keys, x, sigma, wanted):
         return parts[0]
     both = joined(parts, xp)
     order = xp.argsort(xp.concat(places))
-    values = [value if value is None else value[order] for value in both[:-2]]
+    values = [value[order] for value in both[:-2]]
     return Average(*values, (few[both.pairs[0]], both.pairs[1]), both.work)
 
 
@@ -343,7 +342,7 @@ def listed(points, x, sigma, places, columns, first):
         second = second + row_sums(weights[part] * squares, places[part], count)
     variance = xp.clip(second - xp.sum(inner**2, axis=1), 0.0, None) + 1e-12 * second
     several = row_sums(0 * weights + 1, places, count)
-    rest = (several + 8) * EPS[8] * 2 * points.radius + EXACT * variance**0.5
+    rest = (several + 8) * EPS[8] * 2 * points.radius + 2 * EXACT * variance**0.5
     zero, sure = 0 * sigma, sigma > 0
     found = anchor, top + xp.log(total), inner, variance, zero, rest, zero, sure, sure
     work = places.shape[0]

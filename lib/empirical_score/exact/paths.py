@@ -116,10 +116,15 @@ def lead(kept, x, sigma, radius, xp):
 def moved_by(delta, sigma, radius, variance, xp):
     """Return by how much the denoiser differs at most at a place ``delta`` away."""
     slope, zero = delta / sigma**2, 0 * variance
-    far = ~(2 * slope * radius < 100.0)
+    far = xp.logical_not(2 * slope * radius < 100.0)
     near = xp.where(far, zero, slope)
     moved = near * xp.exp(2 * near * radius) * variance
     return xp.where(far, zero + math.inf, moved)
+
+
+def behind_kept(points, budget):
+    """Return by how many nats all points that are left out have to be behind."""
+    return nats_behind(points, budget) + math.log(points.n)
 
 
 def _held(points, state, x, sigma, budget):
@@ -133,7 +138,7 @@ def _held(points, state, x, sigma, budget):
     if kept is None:
         return state, None
     leads = lead(kept, x[kept.rows], sigma[kept.rows], points.radius, xp)
-    good = leads >= nats_behind(points, budget) + math.log(points.n)
+    good = leads >= behind_kept(points, budget)
     if not bool(xp.any(good)):
         return State(None, None, answer), None
     if not bool(xp.all(good)):
@@ -174,7 +179,7 @@ def _lists(points, rows, x, sigma, pairs, logs, leads, budget):
     that are on no list are behind.
     """
     xp, (places, columns) = points.xp, pairs
-    least = nats_behind(points, budget) + math.log(points.n) + SPARE
+    least = behind_kept(points, budget) + SPARE
     near, most = logs >= -least, xp.nonzero(logs == 0)[0]
     behind = row_sums(xp.astype(~near, xp.int64), places, rows.shape[0]) > 0
     leads = xp.where(behind, xp.clip(leads, None, least), leads)
@@ -218,8 +223,7 @@ def _learned(points, state, rows, x, sigma, found, budget):
     own = x[short], sigma[short]
     first = columns[xp.searchsorted(places, xp.arange(short.shape[0]))]
     _, logs = listed(points, *own, places, columns, first)
-    least = nats_behind(points, budget) + math.log(points.n) + SPARE
-    leads = 0 * sigma[short] + least
+    leads = 0 * sigma[short] + behind_kept(points, budget) + SPARE
     new = _lists(points, rows[short], *own, (places, columns), logs, leads, budget)
     joint = (joined(each, new, xp) for each in (state.kept, state.later))
     return State(*joint, answer)

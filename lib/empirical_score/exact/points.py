@@ -42,10 +42,12 @@ class Points:
 
     Attributes
     ----------
-    data : the points; xp : their namespace; n, d : their number and dimension
+    data : the points; values : the same without a history; xp : their namespace
+    n, d : their number and dimension
     center : ``(d,)``, the mean, in float64 but a number of the data's precision
     radius, spread : the largest and the root mean square distance from the center
-    unit : the unit of rounding of the data's precision, ``2^-24`` or ``2^-53``
+    half_squares : ``(n,)``, half the squared distances from the center
+    itemsize, mapped : bytes of a number, and whether the points lie in a file
     memory : bytes that the temporary arrays of a call may take
     """
 
@@ -107,8 +109,7 @@ class Points:
         The scale is ``1 / sigma^2``, or less where rounding would exceed ``COARSE``
         nats at that: the few points that can matter then are told apart by less.
         """
-        xp, gap = self.xp, x - self.center
-        length = xp.sum(gap**2, axis=1) ** 0.5
+        xp, gap, length = self.xp, x - self.center, self.length(x)
         unit = EPS[8 if dtype == xp.float64 else 4] / 2
         least = unit * self.radius * (length + self.radius) / COARSE
         scale = 1 / xp.maximum(sigma**2, least)
@@ -116,6 +117,10 @@ class Points:
         out[:, : self.d] = xp.astype(gap * scale[:, None], dtype)
         out[:, self.d] = xp.astype(scale, dtype)
         return out, scale, length
+
+    def length(self, x):
+        """Return the distances ``|x - c|`` from the center, ``(m,)``."""
+        return self.xp.sum((x - self.center) ** 2, axis=1) ** 0.5
 
     def typical_rounding(self, length, scale, dtype):
         """Return about how many nats a product of keys is off at most, ``(m,)``."""
@@ -144,8 +149,7 @@ class Points:
     def check(self, x, sigma):
         """Raise ``ValueError`` where squares of distances over ``sigma`` overflow."""
         xp, sigma = self.xp, double(sigma)
-        length = xp.sqrt(xp.sum((double(x) - self.center) ** 2, axis=1))
-        least = (length + self.radius) / LEVELS[self.itemsize][1]
+        least = (self.length(double(x)) + self.radius) / LEVELS[self.itemsize][1]
         if bool(xp.any(sigma < least)):
             row = int(xp.argmax(least / sigma))
             raise ValueError(
