@@ -23,7 +23,7 @@ from matplotlib.collections import LineCollection
 from PIL import Image
 
 import empirical_score as es
-from empirical_score import figures
+from empirical_score._book import figures
 
 STATIC = Path(__file__).resolve().parents[1] / "static"
 PATHS, START, COLORS = 460, 1.35, 128

@@ -7,7 +7,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from empirical_score import figures
+from empirical_score._book import figures
 
 BASES = {"denoise": "ours", "log_density": "ours-log"}
 OVER = ("ours-certified", "torch-attention")  # shown relative to ours at every level

@@ -1,32 +1,12 @@
 """The names of the library's face, and the module of each: read by `__init__.py`."""
 
-from . import (
-    copy_statistics,
-    copy_tests,
-    curves,
-    datasets,
-    densities,
-    graph_ramp,
-    linear,
-    neighbors,
-    relative,
-    smoothers,
-)
-from .audit_result import Audit
-from .auditing import audit
-from .copying import (
-    LeakageBounds,
-    collapse_level,
-    information_density,
-    leakage_bounds,
-    log_wills_functional,
-    mutual_information,
-    renyi_information,
-    score_error_constant,
-)
-from .correctors import sample_corrected, sample_fixed_point
-from .densities import Gaussian, GaussianMixture
-from .divergences import (
+from .auditing import copy_statistics, copy_tests
+from .auditing.procedure import audit
+from .auditing.result import Audit
+from .data import curves, datasets
+from .distributions import densities
+from .distributions.densities import Gaussian, GaussianMixture
+from .distributions.divergences import (
     Estimate,
     energy_test,
     gaussian_hellinger,
@@ -38,37 +18,53 @@ from .divergences import (
     total_variation_1d,
     wasserstein,
 )
-from .empirical import EmpiricalScore
-from .graph_ramp import GraphRampScore
-from .linear import LinearDenoiser
-from .networks import Denoiser, train
-from .noise import (
+from .distributions.information import (
+    LeakageBounds,
+    collapse_level,
+    information_density,
+    leakage_bounds,
+    log_wills_functional,
+    mutual_information,
+    renyi_information,
+    score_error_constant,
+)
+from .distributions.score import Density, Score
+from .exact import neighbors
+from .exact.score import EmpiricalScore
+from .exact.sharding import ShardedScore, shard
+from .learning.networks import Denoiser, train
+from .learning.targets import NeighborTarget
+from .sampling.correctors import sample_corrected, sample_fixed_point
+from .sampling.noise import (
     FlowMatching,
     OrnsteinUhlenbeck,
     VarianceExploding,
     geometric_levels,
     karras_levels,
 )
-from .relative import RelativeDistance, kernel_width
-from .samplers import sample_ode, sample_sde
-from .sharding import ShardedScore
-from .smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
-from .smoothing import RampScore, TerminalLaw, ramp_loss
-from .targets import NeighborTarget
-from .temperature import PowerTemperature, TemperedScore
-from .unconditional import UnconditionalScore
-from .variational import (
+from .sampling.samplers import sample_ode, sample_sde
+from .smoothed import graph_ramp, smoothers
+from .smoothed.graph_ramp import GraphRampScore
+from .smoothed.ramp import RampScore, TerminalLaw, ramp_loss
+from .smoothed.smoothers import ConvolvedScore, LogSmoothedScore, SwitchedScore
+from .smoothed.temperature import PowerTemperature, TemperedScore
+from .smoothed.unconditional import UnconditionalScore
+from .smoothed.variational import (
     SmoothestScore,
     dual_certificate,
     kink_place,
     score_loss,
     variation_bound,
 )
+from .solvable import linear, relative
+from .solvable.linear import LinearDenoiser
+from .solvable.relative import RelativeDistance, kernel_width
 
 __all__ = [
     "Audit",
     "ConvolvedScore",
     "Denoiser",
+    "Density",
     "EmpiricalScore",
     "Estimate",
     "FlowMatching",
@@ -83,6 +79,7 @@ __all__ = [
     "PowerTemperature",
     "RampScore",
     "RelativeDistance",
+    "Score",
     "ShardedScore",
     "SmoothestScore",
     "SwitchedScore",
@@ -124,6 +121,7 @@ __all__ = [
     "sample_sde",
     "score_error_constant",
     "score_loss",
+    "shard",
     "smoothers",
     "total_variation",
     "total_variation_1d",

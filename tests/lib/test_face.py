@@ -42,7 +42,7 @@ def test_nothing_slow_is_imported_for(code):
     [
         ("es.linear.best_ratio(20)", {"scipy"}),
         ("es.Denoiser(1, np.random.default_rng(0))", {"torch"}),
-        ("from empirical_score import figures", {"matplotlib"}),
+        ("from empirical_score._book import figures", {"matplotlib"}),
     ],
 )
 def test_what_is_slow_is_imported_by_what_needs_it(code, slow):

@@ -37,7 +37,7 @@ from sklearn.cluster import KMeans
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 import empirical_score as es
-from empirical_score.copy_statistics import flip
+from empirical_score.auditing.copy_statistics import flip
 
 RECORD = Path(__file__).with_suffix(".npz")
 AUDIT = run_path(str(Path(__file__).with_name("does_your_model_copy.py")))

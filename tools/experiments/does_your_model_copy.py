@@ -44,8 +44,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "lib"))
 import empirical_score as es
-from empirical_score.audit_judge import judge
-from empirical_score.copy_statistics import (
+from empirical_score.auditing.copy_statistics import (
     Measures,
     estimate_bandwidth,
     estimate_tolerance,
@@ -53,8 +52,9 @@ from empirical_score.copy_statistics import (
     from_distances,
     measure,
 )
-from empirical_score.copy_tests import shift
-from empirical_score.neighbors import distinct_nearest, first_distinct, nearest
+from empirical_score.auditing.copy_tests import shift
+from empirical_score.auditing.judge import judge
+from empirical_score.exact.neighbors import distinct_nearest, first_distinct, nearest
 
 RECORD = Path(__file__).with_suffix(".npz")
 NEIGHBORS, POOL, NOISE, REPEATS, LISTED = 5, 300, 0.05, 4, 48

@@ -8,6 +8,13 @@
 ``tree``         the same in few dimensions
 ``paths``        the same along a path, where most was computed before
 
-Each module imports from those above it only; :mod:`empirical_score.empirical` and
-:mod:`empirical_score.sharding` are built on top.
+``score``        their face: :class:`EmpiricalScore`
+``sharding``     the same over many processes, and ``sharded_sampling``, a command
+``neighbors``    nearest neighbors, exactly
+
+Each module imports only from those above it, and from the packages below this one.
 """
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(__name__, ["neighbors"])

@@ -18,7 +18,7 @@ are blocks of a file or shards of machines (:func:`merge`).
 import math
 from typing import NamedTuple
 
-from .._arrays import (
+from .._support.arrays import (
     EPS,
     clipped_exp,
     device,
@@ -175,7 +175,8 @@ def joined(parts, xp):
         columns.append(part.pairs[1])
         start += part.inner.shape[0]
     values = [
-        xp.concat(list(each)) for each in zip(*(part[:-2] for part in parts), strict=True)
+        xp.concat(list(each))
+        for each in zip(*(part[:-2] for part in parts), strict=True)
     ]
     pairs = xp.concat(rows), xp.concat(columns)
     return Average(*values, pairs, sum(part.work for part in parts))

@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._arrays import device, double, row_sums
+from .._support.arrays import device, double, row_sums
 from .certified import METHOD, Found, nats_behind, within
 from .dense import growth, listed
 

@@ -11,8 +11,8 @@ points, that of their squared lengths, and the sum of the weights.
 
 import math
 
-from .. import _mapped
-from .._arrays import (
+from .._support import mapped
+from .._support.arrays import (
     EPS,
     LEVELS,
     array_namespace,
@@ -56,7 +56,7 @@ class Points:
         self.data, self.memory = data, memory
         self.n, self.d = data.shape
         self.itemsize = itemsize(data)
-        self.mapped = _mapped.is_mapped(data)
+        self.mapped = mapped.is_mapped(data)
         self.values = data.detach() if hasattr(data, "detach") else data
         total = 0.0
         for _, block in self.blocks():
@@ -80,7 +80,7 @@ class Points:
     def blocks(self, size=None):
         """Yield ``(slice, points)``: consecutive points, a block at a time."""
         size = max(1, BLOCK // self.d) if size is None else size
-        yield from _mapped.blocks(self.values, size)
+        yield from mapped.blocks(self.values, size)
 
     def key_blocks(self, size, dtype):
         """Yield ``(start, keys)``: the keys ``(b, k)`` of ``size`` points at a time."""

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .._arrays import EPS, device, double, row_blocks, row_maxima, row_sums
+from .._support.arrays import EPS, device, double, row_blocks, row_maxima, row_sums
 from .certified import METHOD, Found, within
 
 HIGHEST = 8  # dimensions in which nodes are small enough to help

@@ -7,7 +7,7 @@ derivatives are those of the plain product, in which nothing has to be decided.
 import math
 import sys
 
-from .._arrays import device, double, row_maxima, row_sums
+from .._support.arrays import device, double, row_maxima, row_sums
 from .dense import SHARE, SHORT, differences, exact_logs, groups, sharp
 from .differences import NEGLIGIBLE
 

@@ -1,0 +1,1 @@
+"""What only the chapters use: figures, and numbers that the text quotes."""

@@ -1,0 +1,143 @@
+"""What an audit returns: frozen records of numbers, with words for them."""
+
+from dataclasses import asdict, dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from .._support.arrays import as_count
+from .copy_statistics import Measures
+from .copy_tests import Interval, Tail
+
+__all__ = ["Audit", "Flag", "Statistic"]
+
+
+class Flag(NamedTuple):
+    """A sample taken for a copy, and the training point it is taken to be of.
+
+    ``sample`` and ``training`` are row numbers; ``p_value`` is conformal, ``adjusted``
+    that p-value adjusted for the number of samples.
+    """
+
+    sample: int
+    training: int
+    distance: float
+    ratio: float
+    p_value: float
+    adjusted: float
+    flipped: bool
+
+
+@dataclass(frozen=True)
+class Statistic:
+    """One statistic's answers.
+
+    ``p_value`` is that of the joint test, over all statistics and tails; ``tail`` the
+    most conspicuous :class:`~empirical_score.copy_tests.Tail`.  Below the ``threshold``
+    fixed in advance are so many of so many generated and held-out samples, their shares
+    with exact intervals, and Fisher's p-value for that one comparison.  ``overall`` is
+    the chance that a generated sample has the smaller value of a random pair, 1/2 if
+    nothing is going on, with Mann and Whitney's p-value.
+    """
+
+    name: str
+    p_value: float
+    tail: Tail
+    threshold: float
+    generated_below: tuple[int, int]
+    holdout_below: tuple[int, int]
+    generated_share: Interval
+    holdout_share: Interval
+    fisher_p_value: float
+    overall: float
+    overall_p_value: float
+    generated_median: float
+    holdout_median: float
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The answer of :func:`~empirical_score.audit`; ``print`` it to read it.
+
+    Attributes
+    ----------
+    copying : True, False or ``"undetermined"``
+    verdict : str, the answer in words
+    notes : tuple of str, what to know about these data
+    statistics : dict of :class:`Statistic`, by name
+    flagged : tuple of :class:`Flag`, surest first
+    copy_rate : Interval, the share of copies beyond what held-out data show
+    detectable_rate, detectable_copies : the smallest rate that would have been found
+        with chance 90 %, and the number of copies that it takes; None if none would
+    fewest_flags : int, the smallest list of flags that these sizes allow
+    exact_copies, exact_holdout : pairs (count, total) at distance exactly 0
+    generated, holdout : Measures, the statistics of every sample
+    split : row numbers of train that served as held-out data, or None
+    settings : dict, everything that was set, estimated or counted
+    """
+
+    copying: bool | str
+    verdict: str
+    notes: tuple[str, ...]
+    statistics: dict[str, Statistic]
+    flagged: tuple[Flag, ...]
+    copy_rate: Interval
+    detectable_copies: int | None
+    detectable_rate: float | None
+    fewest_flags: int
+    exact_copies: tuple[int, int]
+    exact_holdout: tuple[int, int]
+    settings: dict
+    generated: Measures = field(repr=False)
+    holdout: Measures = field(repr=False)
+    split: np.ndarray | None = field(repr=False)
+
+    @property
+    def p_value(self):
+        """Fisher's p-value of too many ratios below the threshold: the verdict's."""
+        return self.statistics["ratio"].fisher_p_value
+
+    def suspects(self, count=24):
+        """Return the row numbers of the ``count`` samples most like copies."""
+        count = as_count(count, "count", 0)
+        return np.lexsort((self.generated.distance, self.generated.ratio))[:count]
+
+    def to_dict(self):
+        """Return plain numbers, words, lists and dictionaries, fit for JSON."""
+        kept = {
+            name: getattr(self, name)
+            for name in (
+                "copying",
+                "verdict",
+                "notes",
+                "detectable_copies",
+                "detectable_rate",
+                "fewest_flags",
+                "exact_copies",
+                "exact_holdout",
+                "settings",
+            )
+        }
+        kept["notes"] = list(self.notes)
+        for name in ("exact_copies", "exact_holdout"):
+            kept[name] = list(kept[name])
+        kept["p_value"] = self.p_value
+        kept["copy_rate"] = self.copy_rate._asdict()
+        kept["statistics"] = {k: _plain(v) for k, v in self.statistics.items()}
+        kept["flagged"] = [flag._asdict() for flag in self.flagged]
+        return kept
+
+    def __str__(self):
+        from .words import text_of
+
+        return text_of(self)
+
+
+def _plain(statistic):
+    plain = asdict(statistic)
+    plain["tail"] = statistic.tail._asdict()
+    for name in ("generated_share", "holdout_share"):
+        plain[name] = getattr(statistic, name)._asdict()
+    for name in ("generated_below", "holdout_below"):
+        plain[name] = list(plain[name])
+    return plain

@@ -1,0 +1,114 @@
+"""Curves that data lie on: how far samples are from one, and how much of it they cover.
+
+The toys of :mod:`empirical_score.datasets` without noise lie on curves.  A
+:class:`Curve` knows the whole of it, so that a generator can be asked not only whether
+it repeats its training points but also whether what else it makes is right.
+"""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from .._support.arrays import as_count, as_points, as_positive_number, like
+from .._support.draws import require_generator
+
+__all__ = ["Curve", "circle", "swiss_roll", "two_moons"]
+
+
+class Curve:
+    """A union of arcs, each the image of [0, 1] under a smooth function.
+
+    Parameters
+    ----------
+    *arcs : callables, ``(k,)`` numbers in [0, 1] to points ``(k, d)``
+    closed : bool
+        Whether each arc ends where it began.
+    count : int
+        Points by which an arc is represented; between them it is taken as straight.
+
+    Attributes
+    ----------
+    dimension : d
+    length : the sum of the lengths of the arcs
+    """
+
+    def __init__(self, *arcs, closed=False, count=4000):
+        self.arcs, self.closed = arcs, bool(closed)
+        grid = np.linspace(0, 1, as_count(count, "count", 2))
+        lines = [as_points(arc(grid), "arc") for arc in arcs]
+        self._starts = np.concatenate([line[:-1] for line in lines])
+        self._steps = np.concatenate([np.diff(line, axis=0) for line in lines])
+        self._lengths = np.sum(self._steps**2, axis=1) ** 0.5
+        self.dimension = self._starts.shape[1]
+        self.length = float(np.sum(self._lengths))
+        self._tree = cKDTree(self._starts + self._steps / 2)
+
+    def sample(self, n, rng):
+        """Draw ``n`` points of the curve: an arc, then its parameter, uniformly.
+
+        This is the law of the toys in ``datasets`` without noise, ``(n, d)``.
+        """
+        require_generator(rng)
+        which = rng.integers(len(self.arcs), size=as_count(n, "n"))
+        places = rng.random(n)
+        points = [arc(places) for arc in self.arcs]
+        return np.stack(points)[which, np.arange(n)]
+
+    def spread(self, count):
+        """Return ``count`` points equally spaced along the curve, ``(count, d)``."""
+        ends = np.cumsum(self._lengths)
+        places = (np.arange(as_count(count, "count")) + 0.5) * self.length / count
+        piece = np.searchsorted(ends, places)
+        rest = 1 - (ends[piece] - places) / self._lengths[piece]
+        return self._starts[piece] + rest[:, None] * self._steps[piece]
+
+    def distance(self, x):
+        """Return the distance of each row of ``x`` to the curve, ``(m,)``."""
+        x = like(as_points(x, "x", self.dimension), np.empty(0))
+        _, near = self._tree.query(x, k=min(4, self._starts.shape[0]))
+        near = near.reshape(x.shape[0], -1)
+        starts, steps = self._starts[near], self._steps[near]
+        offset = x[:, None, :] - starts
+        along = np.sum(offset * steps, axis=2) / self._lengths[near] ** 2
+        foot = np.clip(along, 0, 1)[:, :, None] * steps
+        return np.min(np.sum((offset - foot) ** 2, axis=2), axis=1) ** 0.5
+
+    def coverage(self, x, radius, *, count=2000):
+        """Return the share of the curve that lies within ``radius`` of a sample.
+
+        ``x`` is ``(m, d)``; the curve is represented by ``count`` points spread evenly
+        along it.
+        """
+        x = like(as_points(x, "x", self.dimension), np.empty(0))
+        radius = as_positive_number(radius, "radius")
+        distance, _ = cKDTree(x).query(self.spread(count))
+        return float(np.mean(distance <= radius))
+
+
+def circle(*, radius=1.0):
+    """The circle of :func:`empirical_score.datasets.circle`."""
+    radius = as_positive_number(radius, "radius")
+    return Curve(lambda u: radius * _turn(2 * np.pi * u), closed=True)
+
+
+def two_moons():
+    """The two half circles of :func:`empirical_score.datasets.two_moons`."""
+    center = np.array([0.5, 0.25])
+    return Curve(
+        lambda u: _turn(np.pi * u) - center,
+        lambda u: np.array([1.0, 0.5]) - _turn(np.pi * u) - center,
+    )
+
+
+def swiss_roll(*, turns=1.5):
+    """The plane spiral of :func:`empirical_score.datasets.swiss_roll`."""
+    end = 2 * np.pi * (0.5 + as_positive_number(turns, "turns"))
+
+    def arc(u):
+        angle = np.pi + (end - np.pi) * np.asarray(u)
+        return _turn(angle) * (angle / end)[:, None]
+
+    return Curve(arc)
+
+
+def _turn(angle):
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)

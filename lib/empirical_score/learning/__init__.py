@@ -1,0 +1,1 @@
+"""Networks that learn a score, and the targets that they learn from."""

@@ -1,0 +1,1 @@
+"""Noise levels and processes, and the samplers that walk along them."""
