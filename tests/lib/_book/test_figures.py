@@ -231,7 +231,7 @@ shell = InteractiveShell.instance()
 with capture_output() as captured:
     for cell in (
         "import matplotlib.pyplot as plt, numpy as np\\n"
-        "from empirical_score import figures\\nfigures.setup()",
+        "from empirical_score._book import figures\\nfigures.setup()",
         "plt.imshow(np.random.default_rng(0).random((30, 30, 3)))\\nplt.show()",
         "figures.glue('a', 2)\\nplt.plot([1, 2])\\nplt.show()",
     ):

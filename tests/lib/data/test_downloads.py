@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_image_files import CIFAR, COLORS, IMAGES, LABELS, idx
+from small_images import CIFAR, COLORS, IMAGES, LABELS, idx
 
 from empirical_score import datasets
 from empirical_score.data import downloads
@@ -184,7 +184,7 @@ def test_a_failure_everywhere_is_told_of_every_home(server, cache, monkeypatch):
 
 TWO = """
 import sys, pathlib
-sys.path.insert(0, sys.argv[3])
+sys.path[:0] = sys.argv[3:]
 import test_downloads
 from empirical_score import datasets
 from empirical_score.data import downloads
@@ -197,7 +197,15 @@ print(datasets.fingerprint("mnist") if datasets.mnist(download=True) else None)
 def test_two_processes_at_once(server, cache):
     """The server answers only when both have asked for the same file."""
     server.company = threading.Barrier(2)
-    command = [sys.executable, "-c", TWO, str(cache), server.url, str(HERE)]
+    command = [
+        sys.executable,
+        "-c",
+        TWO,
+        str(cache),
+        server.url,
+        str(HERE),
+        str(HERE.parent),
+    ]
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
     with (
         subprocess.Popen(command, **streams) as one,

@@ -13,7 +13,6 @@ from scipy.linalg import sqrtm
 from empirical_score import (
     Estimate,
     Gaussian,
-    divergences,
     energy_test,
     gaussian_hellinger,
     gaussian_kl,
@@ -24,6 +23,7 @@ from empirical_score import (
     total_variation_1d,
     wasserstein,
 )
+from empirical_score.distributions import divergences
 
 # p = N(0, 1) and q = N(0.8, 1.5^2), by quadrature on the line.
 P, Q = stats.norm(0, 1), stats.norm(0.8, 1.5)
