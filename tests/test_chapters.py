@@ -294,12 +294,16 @@ def test_digest_follows_code_library_pins_and_other_chapters(written, tmp_path):
     seen.append(digest(f"{CHAPTER}.md"))
     (root / "record.json").write_text("[]")
     seen.append(digest(f"{CHAPTER}.md"))
-    module.write_text("x = 1\n")
-    seen.append(digest())
+    text.cells[1].source += "\nimport empirical_score as es\nes.price"
+    (module.parent / "__init__.pyi").write_text("from .exact.dense import price\n")
+    seen.append(digest())  # the module is not there yet
     nested = module.parent / "exact" / "dense.py"
     nested.parent.mkdir()
-    for text_ in ("", "y = 2\n"):
+    for text_ in ("price = 1\n", "from ..noise import price\n"):
         nested.write_text(text_)
+        seen.append(digest())
+    for text_ in ("price = 1\n", "price = 2\n"):
+        module.write_text(text_)
         seen.append(digest())
     pins.write_text("numpy==2\n")
     seen.append(digest())
@@ -308,6 +312,10 @@ def test_digest_follows_code_library_pins_and_other_chapters(written, tmp_path):
     text.cells[1].source += "\n1"
     seen.append(digest())
     assert len(set(seen)) == len(seen)
+    # What changes nothing: a docstring, and a module that the chapter cannot reach.
+    module.write_text('"""Prices."""\nprice = 2\n')
+    (module.parent / "other.py").write_text("x = 1\n")
+    assert digest() == seen[-1]
     text.cells[0].source += "\nmore prose"
     assert digest() == seen[-1]
 

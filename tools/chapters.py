@@ -11,6 +11,8 @@ import jupytext
 import nbformat
 import yaml
 
+import library
+
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
 LANGUAGE_INFO = {"name": "python", "file_extension": ".py", "mimetype": "text/x-python"}
 FRONT_MATTER = re.compile(r"\A---\n(.*?)\n---\n", re.DOTALL)
@@ -116,18 +118,23 @@ def reads_others(path: Path) -> bool:
 def inputs_digest(book: nbformat.NotebookNode, chapter: Path, root: Path) -> str:
     """A digest of all that can change a chapter's outputs: its code, library, pins.
 
-    With the long experiment of the same name, where there is one, the files that the
-    front matter lists under ``reads``, and for the ledger the outputs of all chapters.
+    Of the library those modules count that the code can reach, without docstrings
+    unless they are shown. With the long experiment of the same name, where there is
+    one, the files that the front matter lists under ``reads``, and for the ledger the
+    outputs of all chapters.
     """
     digest = hashlib.sha256()
     for cell in code_cells(book):
         raises = "raises-exception" in cell.metadata.get("tags", [])
         digest.update(f"cell {raises}\n{cell.source}\n".encode())
-    library = root / "lib" / "empirical_score"
-    for path in sorted(library.rglob("*.py*")):
-        if "__pycache__" not in path.parts:
-            name = path.relative_to(library).as_posix()
-            digest.update(f"module {name}\n".encode() + path.read_bytes())
+    code = "\n".join(cell.source for cell in code_cells(book))
+    folder = root / "lib" / library.PACKAGE
+    for path in library.reached(code, folder):
+        name = path.relative_to(folder).as_posix()
+        module = path.read_text(encoding="utf-8")
+        if not re.search(r"\b(show_source|getsource|__doc__)\b", code):
+            module = library.without_docstrings(module)
+        digest.update(f"module {name}\n{module}".encode())
     pins = root / "requirements.txt"
     if pins.exists():
         digest.update(b"requirements\n" + pins.read_bytes())
