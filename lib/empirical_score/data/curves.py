@@ -9,7 +9,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from .._support.arrays import as_count, as_points, as_positive_number, like
-from .._support.draws import require_generator
+from .._support.draws import as_numpy_generator
+from .._support.show import described
 
 __all__ = ["Curve", "circle", "swiss_roll", "two_moons"]
 
@@ -42,24 +43,31 @@ class Curve:
         self.length = float(np.sum(self._lengths))
         self._tree = cKDTree(self._starts + self._steps / 2)
 
+    def __repr__(self):
+        arcs = f"{len(self.arcs)} arc" + "s" * (len(self.arcs) != 1)
+        length = round(self.length, 4)
+        return described(self, arcs, dimension=self.dimension, length=length)
+
     def sample(self, n, rng):
         """Draw ``n`` points of the curve: an arc, then its parameter, uniformly.
 
         This is the law of the toys in ``datasets`` without noise, ``(n, d)``.
         """
-        require_generator(rng)
+        rng = as_numpy_generator(rng)
         which = rng.integers(len(self.arcs), size=as_count(n, "n"))
         places = rng.random(n)
         points = [arc(places) for arc in self.arcs]
         return np.stack(points)[which, np.arange(n)]
 
-    def spread(self, count):
+    def equally_spaced(self, count):
         """Return ``count`` points equally spaced along the curve, ``(count, d)``."""
         ends = np.cumsum(self._lengths)
         places = (np.arange(as_count(count, "count")) + 0.5) * self.length / count
         piece = np.searchsorted(ends, places)
         rest = 1 - (ends[piece] - places) / self._lengths[piece]
         return self._starts[piece] + rest[:, None] * self._steps[piece]
+
+    spread = equally_spaced  # the former name
 
     def distance(self, x):
         """Return the distance of each row of ``x`` to the curve, ``(m,)``."""
@@ -80,7 +88,7 @@ class Curve:
         """
         x = like(as_points(x, "x", self.dimension), np.empty(0))
         radius = as_positive_number(radius, "radius")
-        distance, _ = cKDTree(x).query(self.spread(count))
+        distance, _ = cKDTree(x).query(self.equally_spaced(count))
         return float(np.mean(distance <= radius))
 
 

@@ -19,9 +19,10 @@ from .._support.arrays import (
     is_numpy_array,
     like,
 )
-from .._support.draws import uniform
+from .._support.draws import as_generator, uniform
+from .._support.show import described
 from ..distributions.score import Score
-from .rows import fixed_rows, fresh_rows, noise_levels
+from .rows import fixed_rows, fresh_rows, noise_levels, point_target
 
 __all__ = ["Denoiser", "Record", "train"]
 
@@ -98,9 +99,21 @@ class Denoiser(Score):
         if module is None:
             widths = [self.dimension + self.conditional]
             widths += [as_count(width, "hidden") for width in hidden]
-            module = _layers(widths, self.dimension, _ACTIVATIONS[activation], rng)
+            module = _layers(
+                widths, self.dimension, _ACTIVATIONS[activation], as_generator(rng)
+            )
         self.module = module.to(dtype=getattr(torch, dtype), device=device)
         self.reference = torch.zeros((), dtype=getattr(torch, dtype), device=device)
+
+    def __repr__(self):
+        weights = sum(part.numel() for part in self.module.parameters())
+        return described(
+            self,
+            dimension=self.dimension,
+            form=self.form,
+            conditional=self.conditional,
+            weights=weights,
+        )
 
     def state(self):
         """Return the weights as NumPy arrays by name, ready for ``numpy.savez``."""
@@ -202,12 +215,12 @@ def train(
     """
     if not isinstance(denoiser, Denoiser):
         raise TypeError(f"denoiser must be a Denoiser, got {type(denoiser).__name__}")
-    if not (target is None or hasattr(target, "denoise") or hasattr(target, "aim")):
+    if not (target is None or hasattr(target, "denoise") or point_target(target)):
         raise TypeError(f"target must have denoise(x, sigma), got {target!r}")
     data = like(as_points(data, "data", denoiser.dimension), denoiser.reference)
-    if hasattr(target, "aim") and hasattr(target, "data"):
+    if point_target(target) and hasattr(target, "data"):
         _same_points(like(target.data, data), data)
-    uniform(rng, (0,), data)  # refuses what is no generator
+    rng = as_generator(rng)
     steps, decay = as_count(steps, "steps"), as_number(weight_decay, "weight_decay")
     if not 0 <= decay < math.inf:
         raise ValueError(f"weight_decay must be at least 0, got {weight_decay}")
@@ -229,8 +242,8 @@ def _steps(denoiser, rows, steps, rate, decay):
     matrices = [p for p in parameters if p.ndim > 1] if decay else []
     optimizer = torch.optim.Adam(parameters, lr=1.0, fused=True)
     for step in range(1, steps + 1):
-        x, sigma, aim, weight = rows()
-        error = x + denoiser._shift(x, sigma) - aim
+        x, sigma, wanted, weight = rows()
+        error = x + denoiser._shift(x, sigma) - wanted
         loss = (weight * denoiser._loss_weight(sigma)) @ error.square().sum(dim=1)
         penalty = decay / 2 * sum((p.square().sum() for p in matrices), 0 * loss)
         record = Record(step, loss.item(), penalty.item())

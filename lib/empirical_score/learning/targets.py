@@ -21,6 +21,7 @@ from .._support.arrays import (
     like,
     row_blocks,
 )
+from .._support.show import described
 from ..distributions.score import Score
 from ..exact.neighbors import nearest
 from ..exact.score import as_empirical
@@ -105,7 +106,19 @@ class NeighborTarget(Score):
         self.lists = _neighbor_lists(self.data, neighbors, around, features)
         self._copies = {}
 
-    def aim(self, x, sigma, index):
+    def __repr__(self):
+        data = f"data of shape {tuple(self.data.shape)}"
+        return described(
+            self,
+            data,
+            neighbors=self.lists.shape[1],
+            temperature=self.temperature,
+            power=self.power,
+            component=self.component,
+            around=self.around,
+        )
+
+    def target(self, x, sigma, index):
         """Return the aims of noised points, ``(m, d)``.
 
         ``x`` is ``(m, d)``, ``sigma`` a positive number or ``(m,)``, and ``index``
@@ -121,6 +134,8 @@ class NeighborTarget(Score):
         plain = (sigma >= self.below)[:, None]
         pull = self._pull(points[chosen] - x[:, None, :], sigma)
         return x + array_namespace(x).where(plain, points[index] - x, pull)
+
+    aim = target  # the former name
 
     def variance(self, x, sigma):
         """Return ``E[ |aim - D(x, sigma)|^2 | x ]``, ``(m,)``: what no network removes.
