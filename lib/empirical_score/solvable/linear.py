@@ -11,11 +11,14 @@ Divergences are ``KL(generated || p)`` in nats for each dimension, C is the gene
 covariance, and ``gamma = (n - 1) / d``, the degrees of freedom for each dimension.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .._support.arrays import as_points, as_positive_number, like
 from .._support.draws import as_numpy_generator
 from .._support.show import described
+from .._support.types import Array, NumpyRng
 from ..distributions.densities import Gaussian
 from .linear_limits import (
     best_ratio,
@@ -45,19 +48,46 @@ __all__ = [
 
 
 class LinearDenoiser:
-    """The affine map ``x -> y_mean + slope (x - x_mean)`` of least squares.
+    """The affine denoiser ``x -> y_mean + slope (x - x_mean)`` of least squares.
 
     Parameters
     ----------
     x, y : arrays ``(n, d)``, n >= 2
-        Noisy points and the clean points behind them, row by row.
+        Noisy points and the clean points behind them, row by row, in units of the data.
 
-    The fit is on centered data in float64, of minimum norm where n <= d (where it
-    passes through every pair).  ``slope`` is ``(d, d)``, ``rank`` its numerical rank.
-    Raises ``ValueError`` for shapes that differ or a single row.
+    Attributes
+    ----------
+    dimension : int
+        The number d of coordinates.
+    slope : array ``(d, d)``
+        The fitted matrix.
+    x_mean, y_mean : arrays ``(d,)``
+        The means of the rows.
+    rank : int
+        The numerical rank of the slope.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arrays, shapes that differ or a single row.
+
+    Notes
+    -----
+    Halder (2024); ``def-linear-denoiser`` in the book.  The fit is on centered data in
+    float64, of minimum norm where n <= d (where it passes through every pair).
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> x = np.array([[0.0], [2.0], [4.0]])
+    >>> denoiser = es.LinearDenoiser(x, x / 2)
+    >>> denoiser([[6.0]]).round(6)
+    array([[3.]])
+    >>> denoiser
+    LinearDenoiser(dimension=1, rank=1)
     """
 
-    def __init__(self, x, y):
+    def __init__(self, x: Array, y: Array) -> None:
         x = like(as_points(x, "x"), np.empty(0))
         y = like(as_points(y, "y", x.shape[1]), np.empty(0))
         if x.shape != y.shape or x.shape[0] < 2:
@@ -73,16 +103,34 @@ class LinearDenoiser:
     def __repr__(self):
         return described(self, dimension=self.dimension, rank=self.rank)
 
-    def __call__(self, x):
-        """Return the denoised points, ``(m, d)``."""
+    def __call__(self, x: Array) -> np.ndarray:
+        """Denoise points.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            In units of the data.
+
+        Returns
+        -------
+        array ``(m, d)``
+        """
         x = like(as_points(x, "x", self.dimension), np.empty(0))
         return self.y_mean + (x - self.x_mean) @ self.slope.T
 
-    def generated(self, start_variance):
-        """Return the law of ``self(x)``, x ~ N(y_mean, start_variance I).
+    def generated(self, start_variance: float) -> Gaussian:
+        """Return the distribution of ``self(x)``, x ~ N(y_mean, start_variance I).
 
-        A :class:`Gaussian`, singular where ``rank < d``: mean ``self(y_mean)`` and
-        covariance ``start_variance * slope slope^T``.
+        Parameters
+        ----------
+        start_variance : positive number
+            In squared units of the data.
+
+        Returns
+        -------
+        Gaussian
+            Of mean ``self(y_mean)`` and covariance ``start_variance * slope slope^T``;
+            singular where ``rank < d``.
         """
         variance = as_positive_number(start_variance, "start_variance")
         axes, scales, _ = np.linalg.svd(self.slope)
@@ -95,12 +143,45 @@ class LinearDenoiser:
         return distribution
 
 
-def generator(data, sigma, rng, *, start_variance=None):
-    """Train the one-step model on ``data``, ``(n, d)``, and return the law it draws.
+def generator(
+    data: Array, sigma: float, rng: NumpyRng, *, start_variance: float | None = None
+) -> Gaussian:
+    """Train the one-step model on data, and return the distribution that it generates.
 
     One noise draw for each point, a :class:`LinearDenoiser`, and a start ``N(y_mean,
-    start_variance I)``; by default the start has the variance of the noisy data, the
-    average unbiased variance of a coordinate plus ``sigma^2``.
+    start_variance I)``.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``, n >= 2
+        The training points.
+    sigma : positive number
+        Noise level, in units of the data.
+    rng : numpy.random.Generator or int seed
+    start_variance : positive number, optional
+        By default the variance of the noisy data: the average unbiased variance of a
+        coordinate plus ``sigma^2``.
+
+    Returns
+    -------
+    Gaussian
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arrays, numbers or generators.
+
+    Notes
+    -----
+    Halder (2024); ``def-linear-denoiser`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> data = np.random.default_rng(0).standard_normal((3, 5))
+    >>> generated = es.linear.generator(data, 1.0, 1)  # n <= d: rank n - 1
+    >>> int((generated.variances > 0).sum())
+    2
     """
     data = like(as_points(data, "data"), np.empty(0))
     sigma = as_positive_number(sigma, "sigma")

@@ -1,6 +1,9 @@
 """The solvable model at n points in d dimensions: exact means, and bounds."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import numpy as np
 from scipy.special import digamma, gammaln, logsumexp
@@ -11,11 +14,40 @@ from .linear_limits import log_det_limit
 __all__ = ["expected_trace", "kl", "log_det_bound", "log_det_estimate", "span_kl"]
 
 
-def expected_trace(n, d, nu):
-    """Return ``E tr C / (d s^2)``, exact, in d dimensions with n points.
+def expected_trace(n: int, d: int, nu: float) -> float:
+    """Compute ``E tr C / (d s^2)`` exactly, C the generated covariance.
 
     ``rho^2 + (1 - rho^2) d / (n - d - 2)`` for n >= d + 3; for n < d ``(n - 1) / d``
-    times ``rho^2 + (1 - rho^2) d / (d - n)``; infinite for n = d, d + 1, d + 2.
+    times ``rho^2 + (1 - rho^2) d / (d - n)``; ``rho^2 = 1 / (1 + nu)``.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 2.
+    d : int
+        Dimension.
+    nu : positive number
+        The noise-to-signal ratio ``sigma^2 / s^2``.
+
+    Returns
+    -------
+    float
+        Infinite for n = d, d + 1, d + 2.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes or a ratio that is not positive.
+
+    Notes
+    -----
+    ``thm-linear-span`` and ``thm-linear-kl`` in the book.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.linear.expected_trace(9, 3, 1.0), 6)  # (1 + 3 / 4) / 2
+    0.875
     """
     n, d, nu, rho2 = _sizes(n, d, nu)
     if d <= n <= d + 2:
@@ -25,13 +57,49 @@ def expected_trace(n, d, nu):
     return rho2 + (1 - rho2) * d / (n - d - 2)
 
 
-def kl(n, d, nu, *, log_det=None):
-    """Return the expected KL over d for n >= d + 3 (infinite below that).
+def kl(
+    n: int,
+    d: int,
+    nu: float,
+    *,
+    log_det: Callable[[int, int, float], float] | None = None,
+) -> float:
+    """Compute the expected ``KL(generated || p)`` over d for n >= d + 3, in nats.
 
     ``1/2 [x + (1 + (1 - rho^2) x) / n - 1 - l]`` with ``x = expected_trace`` and
-    the mean term exact.  ``log_det`` is a function ``(n, d, nu)`` for l, such as
-    :func:`log_det_bound` (then this is a lower bound) or :func:`log_det_estimate`; by
-    default l is the limit at ``gamma = (n - 1) / d``.
+    l the mean of ``log det(C / s^2) / d``; all but l is exact.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 2.
+    d : int
+        Dimension.
+    nu : positive number
+        The noise-to-signal ratio ``sigma^2 / s^2``.
+    log_det : callable ``(n, d, nu)``, optional
+        The value of l, such as :func:`log_det_bound` (then this is a lower bound) or
+        :func:`log_det_estimate`; by default the limit at ``gamma = (n - 1) / d``.
+
+    Returns
+    -------
+    float
+        Infinite for n < d + 3.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes or a ratio that is not positive.
+
+    Notes
+    -----
+    Halder (2024); ``thm-linear-kl`` in the book.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.linear.kl(90, 30, 1.0), 4)
+    0.2335
     """
     trace = expected_trace(n, d, nu)
     n, d, nu, rho2 = _sizes(n, d, nu)
@@ -42,8 +110,8 @@ def kl(n, d, nu, *, log_det=None):
     return float(0.5 * (trace + mean - 1 - volume))
 
 
-def log_det_bound(n, d, nu):
-    """Return an upper bound on ``E log det(C / s^2) / d`` for every n > d.
+def log_det_bound(n: int, d: int, nu: float) -> float:
+    """Bound ``E log det(C / s^2) / d`` from above, for every n > d.
 
     With H the number of heads in n - 1 tosses of a coin of probability rho^2,
 
@@ -51,6 +119,34 @@ def log_det_bound(n, d, nu):
             - sum_{k=1}^d [log 2 + digamma((n - k) / 2)],
 
     divided by d: Jensen's inequality and an exact mean determinant.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, above d.
+    d : int
+        Dimension.
+    nu : positive number
+        The noise-to-signal ratio ``sigma^2 / s^2``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes or a ratio that is not positive.
+
+    Notes
+    -----
+    ``thm-log-det`` (a) and ``lem-mean-determinant`` in the book.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.linear.log_det_bound(9, 1, 1.0), 4)
+    -0.4452
     """
     n, d, nu, rho2 = _sizes(n, d, nu)
     if n <= d:
@@ -63,11 +159,36 @@ def log_det_bound(n, d, nu):
     return float((heads + tails + gammaln(d + 1) - scatter) / d)
 
 
-def log_det_estimate(n, d, nu):
-    """Return :func:`log_det_bound` less its gap, as observed and not proved.
+def log_det_estimate(n: int, d: int, nu: float) -> float:
+    """Estimate ``E log det(C / s^2) / d``: its bound less a gap that is not proved.
 
-    Below n = d (1 + nu) the gap is that of a square Gaussian matrix, exact for nu ->
-    infinity; beyond, ``log rho^2 + log(1 - nu / (gamma - 1)) / d``.
+    As observed: below n = d (1 + nu) the gap of :func:`log_det_bound` is that of a square Gaussian
+    matrix, exact for nu -> infinity; beyond, the estimate is
+    ``log rho^2 + log(1 - nu / (gamma - 1)) / d``.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, above d.
+    d : int
+        Dimension.
+    nu : positive number
+        The noise-to-signal ratio ``sigma^2 / s^2``.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes or a ratio that is not positive.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.linear.log_det_estimate(90, 30, 1.0) < es.linear.log_det_bound(90, 30, 1.0)
+    True
     """
     bound = log_det_bound(n, d, nu)
     n, d, nu, rho2 = _sizes(n, d, nu)
@@ -79,12 +200,41 @@ def log_det_estimate(n, d, nu):
     return float(value)
 
 
-def span_kl(n, d, nu):
-    """Return the exact expected KL on the affine span of n < d points, over d.
+def span_kl(n: int, d: int, nu: float) -> float:
+    """Compute the exact expected KL on the affine span of n < d points, over d.
 
-    Both laws are seen in the n - 1 directions of the span: ``(1 - rho^2) n (n - 1) /
-    (2 (d - n))`` nats from the covariance and ``((n - 1) + (1 - rho^2) E tr C / s^2) /
-    (2 n)`` from the mean, divided by d.  Infinite for n >= d.
+    Both distributions are seen in the n - 1 directions of the span: ``(1 - rho^2) n
+    (n - 1) / (2 (d - n))`` nats from the covariance and ``((n - 1) + (1 - rho^2) E tr C
+    / s^2) / (2 n)`` from the mean, divided by d.
+
+    Parameters
+    ----------
+    n : int
+        Number of training points, at least 2.
+    d : int
+        Dimension.
+    nu : positive number
+        The noise-to-signal ratio ``sigma^2 / s^2``.
+
+    Returns
+    -------
+    float
+        In nats; infinite for n >= d.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes or a ratio that is not positive.
+
+    Notes
+    -----
+    ``thm-linear-span`` in the book.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.linear.span_kl(2, 4, 1.0), 6)
+    0.171875
     """
     trace = d * expected_trace(n, d, nu)
     n, d, nu, rho2 = _sizes(n, d, nu)

@@ -1,9 +1,9 @@
 """Is a generator nearer to its training set than to fresh data?  Relative distances.
 
-Halder (2024, version 1) compares three laws on R^d in the squared L2 distance of
-densities: the generated law rho_G, a kernel estimate rho_T of the n training points and
-one rho_O of N >> n fresh points, each kernel of width ``s n^{-1/d}`` for its own number
-of points.  With ``E_AB = int (rho_A - rho_B)^2``
+Halder (2024, version 1) compares three distributions on R^d in the squared L2 distance
+of densities: the generated one rho_G, a kernel estimate rho_T of the n training points
+and one rho_O of N >> n fresh points, each kernel of width ``s n^{-1/d}`` for its own
+number of points.  With ``E_AB = int (rho_A - rho_B)^2``
 
     Delta = E_TG - E_OG = int rho_T^2 - int rho_O^2 - 2 int rho_G (rho_T - rho_O);
 
@@ -12,6 +12,8 @@ do the self terms of ``rho_T^2`` and ``rho_O^2``, equal by the choice of the wid
 what is left is computed in the log domain, in units of ``(4 pi s^2)^{-d/2}``, of the
 size of the self term.
 """
+
+from __future__ import annotations
 
 import math
 from typing import NamedTuple
@@ -22,6 +24,7 @@ from scipy.special import logsumexp
 
 from .._support.arrays import as_count, as_number, as_points, as_positive_number, like
 from .._support.show import described
+from .._support.types import Array, HasLogDensity
 from .relative_moments import (
     difference_deviation,
     expected_difference,
@@ -45,8 +48,16 @@ __all__ = [
 class Relative(NamedTuple):
     """``Delta = sign * exp(log_size)`` and the logarithms of its four terms.
 
-    In units of ``(4 pi s^2)^{-d/2}``: pair terms of the training and of the fresh set
-    (without the self terms) and overlaps ``int rho_G rho_T`` and ``int rho_G rho_O``.
+    In units of ``(4 pi s^2)^{-d/2}``.
+
+    Attributes
+    ----------
+    sign, log_size : float
+        Of Delta; a negative sign is read as memorization.
+    log_pairs_train, log_pairs_fresh : float
+        Pair terms of the training and of the fresh set, without the self terms.
+    log_overlap_train, log_overlap_fresh : float
+        The overlaps ``int rho_G rho_T`` and ``int rho_G rho_O``.
     """
 
     sign: float
@@ -57,21 +68,75 @@ class Relative(NamedTuple):
     log_overlap_fresh: float
 
 
-def kernel_width(n, d, spread=1.0):
-    """Return ``spread n^{-1/d}``, the kernel width for n points in d dimensions.
+def kernel_width(n: int, d: int, spread: float = 1.0) -> float:
+    """Compute ``spread n^{-1/d}``, the kernel width for n points in d dimensions.
 
     The self term of ``int rho^2``, ``(1/n) (4 pi width^2)^{-d/2}``, does then not
-    depend on n.  Compare ``es.collapse_level``, ``spread (n^{2/d} - 1)^{-1/2}``.
+    depend on n.
+
+    Parameters
+    ----------
+    n : int
+        Number of points.
+    d : int
+        Dimension.
+    spread : positive number
+        Standard deviation of a coordinate, in units of the data.
+
+    Returns
+    -------
+    float
+        In units of the data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes, or a spread that is not positive.
+
+    Notes
+    -----
+    Halder (2024, version 1); ``def-relative-distance`` in the book.  The level of
+    collapse ``es.collapse_level`` is ``spread (n^{2/d} - 1)^{-1/2}``
+    (``prop-kernel-width``).
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.kernel_width(16, 2), 6)
+    0.25
     """
     n, d = as_count(n, "n"), as_count(d, "d")
     return as_positive_number(spread, "spread") * math.exp(-math.log(n) / d)
 
 
-def log_pairs(data, width):
-    """Return ``log [(1/n^2) sum_{k != l} N(y_k - y_l; 0, 2 width^2 I)]``.
+def log_pairs(data: Array, width: float) -> float:
+    """Compute ``log [(1/n^2) sum_{k != l} N(y_k - y_l; 0, 2 width^2 I)]``.
 
-    That is ``int rho^2`` of the kernel estimate on ``data``, ``(n, d)``, without its
-    self term ``(1/n) (4 pi width^2)^{-d/2}``; minus infinity for a single point.
+    That is ``int rho^2`` of the kernel estimate without its self term
+    ``(1/n) (4 pi width^2)^{-d/2}``.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``
+    width : positive number
+        Standard deviation of the kernel, in units of the data.
+
+    Returns
+    -------
+    float
+        Minus infinity for a single point.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array or width.
+
+    Examples
+    --------
+    >>> import math, empirical_score as es
+    >>> pairs = math.exp(es.relative.log_pairs([[0.0], [0.0]], 1.0))
+    >>> round(pairs * math.sqrt(4 * math.pi), 6)  # two of the four pairs
+    0.5
     """
     data = like(as_points(data, "data"), np.empty(0))
     width = as_positive_number(width, "width")
@@ -87,12 +152,41 @@ def log_pairs(data, width):
     return float(logsumexp(blocks) - size)
 
 
-def log_overlap(law, data, width, sigma=0.0):
-    """Return ``log int rho_G rho``, rho the kernel estimate on ``data``, ``(n, d)``.
+def log_overlap(
+    law: HasLogDensity, data: Array, width: float, sigma: float = 0.0
+) -> float:
+    """Compute ``log int rho_G rho``, rho the kernel estimate on the data.
 
     ``(1/n) sum_k (rho_G * N(0, width^2 I))(y_k)``, where rho_G is ``law`` at noise
-    level ``sigma`` (0: the law itself), anything with ``log_density(x, sigma)``.  The
-    overlap of an :class:`EmpiricalScore` at level ``sigma`` is that of its copies.
+    level ``sigma``.
+
+    Parameters
+    ----------
+    law : Density, or anything with ``log_density(x, sigma)``
+        The generated distribution.  An ``EmpiricalScore`` at level ``sigma`` stands for
+        its noised copies.
+    data : array ``(n, d)``
+    width : positive number
+        Standard deviation of the kernel, in units of the data.
+    sigma : number, at least 0
+        Noise level; 0 for the distribution itself.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array, width or level.
+
+    Examples
+    --------
+    >>> import math, empirical_score as es
+    >>> point = es.Gaussian([0.0], 0.0)
+    >>> overlap = math.exp(es.relative.log_overlap(point, [[0.0]], 1.0))
+    >>> round(overlap * math.sqrt(2 * math.pi), 6)
+    1.0
     """
     data = like(as_points(data, "data"), np.empty(0))
     sigma = as_number(sigma, "sigma")
@@ -103,7 +197,9 @@ def log_overlap(law, data, width, sigma=0.0):
 
 
 class RelativeDistance:
-    """Delta for a fixed fresh set: ``RelativeDistance(fresh, spread)(law, train)``.
+    """The relative distance Delta for a fixed fresh set.
+
+    Called as ``RelativeDistance(fresh, spread)(law, train)``.
 
     Parameters
     ----------
@@ -111,9 +207,34 @@ class RelativeDistance:
         Points that the generator has not seen.
     spread : positive number
         Standard deviation s of a coordinate; kernel widths are ``s n^{-1/d}``.
+
+    Attributes
+    ----------
+    dimension : int
+        The number d of coordinates.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array or spread.
+
+    Notes
+    -----
+    Halder (2024, version 1); ``def-relative-distance`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> points = np.random.default_rng(0).standard_normal((2000, 2))
+    >>> distance = es.RelativeDistance(points[100:])
+    >>> copies = es.EmpiricalScore(points[:100])
+    >>> distance(copies, points[:100], sigma=0.01).sign  # memorization
+    -1.0
+    >>> distance
+    RelativeDistance(fresh of shape (1900, 2), spread=1.0)
     """
 
-    def __init__(self, fresh, spread=1.0):
+    def __init__(self, fresh: Array, spread: float = 1.0) -> None:
         self.fresh = like(as_points(fresh, "fresh"), np.empty(0))
         self.spread = as_positive_number(spread, "spread")
         self.dimension = self.fresh.shape[1]
@@ -124,11 +245,23 @@ class RelativeDistance:
         fresh = f"fresh of shape {self.fresh.shape}"
         return described(self, fresh, spread=self.spread)
 
-    def __call__(self, law, train, *, sigma=0.0):
-        """Return Delta as a :class:`Relative` for a law trained on ``train``, (n, d).
+    def __call__(
+        self, law: HasLogDensity, train: Array, *, sigma: float = 0.0
+    ) -> Relative:
+        """Compute Delta for a generator that was trained on ``train``.
 
-        The generated law is ``law`` at noise level ``sigma``, as in
-        :func:`log_overlap`.
+        Parameters
+        ----------
+        law : Density, or anything with ``log_density(x, sigma)``
+            The generated distribution.
+        train : array ``(n, d)``
+            The training points.
+        sigma : number, at least 0
+            The noise level at which the generated distribution is taken.
+
+        Returns
+        -------
+        Relative
         """
         train = like(as_points(train, "train", self.dimension), np.empty(0))
         logs = [self._in_units(log_pairs(train, self._width(train))), self._pairs]
