@@ -1,17 +1,24 @@
 """Random numbers out of an explicit generator, alike for NumPy, torch and devices."""
 
+from __future__ import annotations
+
 import sys
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .arrays import array_namespace, device, like
+from .types import NumpyRng, Rng
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["as_generator", "as_numpy_generator", "choose", "normal", "uniform"]
 
 _EXPECTED = "rng must be a numpy.random.Generator (numpy.random.default_rng(seed))"
 
 
-def as_generator(rng):
+def as_generator(rng: Rng) -> np.random.Generator | torch.Generator:
     """Return ``rng`` as one generator: itself, or a NumPy one of an int seed.
 
     A function makes the generator once, before its first draw: an int that went on
@@ -39,7 +46,7 @@ def as_generator(rng):
     return _numpy_generator(rng, ", a torch.Generator or an int seed")
 
 
-def as_numpy_generator(rng):
+def as_numpy_generator(rng: NumpyRng | None) -> np.random.Generator:
     """Return ``rng`` as :func:`as_generator` does, and refuse a torch generator."""
     return _numpy_generator(rng, " or an int seed")
 

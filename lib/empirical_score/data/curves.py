@@ -90,9 +90,9 @@ class Curve:
         -------
         array ``(n, d)``
         """
-        rng = as_numpy_generator(rng)
-        which = rng.integers(len(self.arcs), size=as_count(n, "n"))
-        places = rng.random(n)
+        draws = as_numpy_generator(rng)
+        which = draws.integers(len(self.arcs), size=as_count(n, "n"))
+        places = draws.random(n)
         points = [arc(places) for arc in self.arcs]
         return np.stack(points)[which, np.arange(n)]
 

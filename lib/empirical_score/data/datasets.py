@@ -102,20 +102,20 @@ def color_patches(n: int, rng: NumpyRng, *, size: int = 32) -> np.ndarray:
     """
     from sklearn.datasets import load_sample_images
 
-    rng = check_draws(n, rng)
+    generator = check_draws(n, rng)
     as_count(size, "size")
-    patches = []
+    grids = []
     for photo in load_sample_images().images:
         rows, columns = photo.shape[0] // size, photo.shape[1] // size
         photo = photo[: rows * size, : columns * size]
         grid = photo.reshape(rows, size, columns, size, 3).swapaxes(1, 2)
-        patches.append(grid.reshape(rows * columns, 3 * size**2))
-    patches = np.concatenate(patches) / 127.5 - 1.0
+        grids.append(grid.reshape(rows * columns, 3 * size**2))
+    patches = np.concatenate(grids) / 127.5 - 1.0
     if n > patches.shape[0]:
         raise ValueError(
             f"n must be at most the {patches.shape[0]} patches of size {size}, got {n}"
         )
-    return patches[rng.permutation(patches.shape[0])[:n]]
+    return patches[generator.permutation(patches.shape[0])[:n]]
 
 
 def mnist(

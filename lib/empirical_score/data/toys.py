@@ -48,9 +48,9 @@ def circle(
         if noise:
             raise ValueError("noise > 0 needs rng, a numpy.random.Generator")
         return radius * _on_circle(2 * np.pi * np.arange(n) / n)
-    rng = check_draws(n, rng, radius=radius, noise=noise)
-    points = radius * _on_circle(2 * np.pi * rng.random(n))
-    return points + noise * rng.standard_normal((n, 2))
+    draws = check_draws(n, rng, radius=radius, noise=noise)
+    points = radius * _on_circle(2 * np.pi * draws.random(n))
+    return points + noise * draws.standard_normal((n, 2))
 
 
 def gaussian(
@@ -91,9 +91,9 @@ def gaussian(
            [5., 5.],
            [5., 5.]])
     """
-    rng = check_draws(n, rng, scale=scale)
+    draws = check_draws(n, rng, scale=scale)
     as_count(dimension, "dimension")
-    return mean + scale * rng.standard_normal((n, dimension))
+    return mean + scale * draws.standard_normal((n, dimension))
 
 
 def mixture(
@@ -134,10 +134,10 @@ def mixture(
     >>> len(np.unique(points.round(6), axis=0))
     5
     """
-    rng = check_draws(n, rng, radius=radius, scale=scale)
+    draws = check_draws(n, rng, radius=radius, scale=scale)
     as_count(components, "components")
-    angle = 2 * np.pi * rng.integers(components, size=n) / components
-    return radius * _on_circle(angle) + scale * rng.standard_normal((n, 2))
+    angle = 2 * np.pi * draws.integers(components, size=n) / components
+    return radius * _on_circle(angle) + scale * draws.standard_normal((n, 2))
 
 
 def segments(
@@ -172,11 +172,11 @@ def segments(
     >>> np.unique(es.datasets.segments(100, 0)[:, 1])
     array([-0.5,  0. ,  0.5])
     """
-    rng = check_draws(n, rng, gap=gap, noise=noise)
+    draws = check_draws(n, rng, gap=gap, noise=noise)
     as_count(count, "count")
-    height = gap * (rng.integers(count, size=n) - (count - 1) / 2)
-    points = np.stack([rng.uniform(-1, 1, size=n), height], axis=1)
-    return points + noise * rng.standard_normal((n, 2))
+    height = gap * (draws.integers(count, size=n) - (count - 1) / 2)
+    points = np.stack([draws.uniform(-1, 1, size=n), height], axis=1)
+    return points + noise * draws.standard_normal((n, 2))
 
 
 def swiss_roll(
@@ -211,11 +211,11 @@ def swiss_roll(
     >>> bool(((points**2).sum(axis=1) <= 1).all())
     True
     """
-    rng = check_draws(n, rng, noise=noise, turns=turns)
+    draws = check_draws(n, rng, noise=noise, turns=turns)
     end = 2 * np.pi * (0.5 + turns)
-    angle = rng.uniform(np.pi, end, size=n)
+    angle = draws.uniform(np.pi, end, size=n)
     points = _on_circle(angle) * (angle / end)[:, None]
-    return points + noise * rng.standard_normal((n, 2))
+    return points + noise * draws.standard_normal((n, 2))
 
 
 def two_moons(n: int, rng: NumpyRng, *, noise: float = 0.05) -> np.ndarray:
@@ -245,21 +245,22 @@ def two_moons(n: int, rng: NumpyRng, *, noise: float = 0.05) -> np.ndarray:
     >>> bool((es.curves.two_moons().distance(points) < 1e-3).all())
     True
     """
-    rng = check_draws(n, rng, noise=noise)
-    upper = rng.integers(2, size=n).astype(bool)
-    moon = _on_circle(np.pi * rng.random(n))
+    draws = check_draws(n, rng, noise=noise)
+    upper = draws.integers(2, size=n).astype(bool)
+    moon = _on_circle(np.pi * draws.random(n))
     moon = np.where(upper[:, None], moon, np.array([1.0, 0.5]) - moon)
-    return moon - np.array([0.5, 0.25]) + noise * rng.standard_normal((n, 2))
+    return moon - np.array([0.5, 0.25]) + noise * draws.standard_normal((n, 2))
 
 
 def _on_circle(angle):
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
 
-def check_draws(n, rng, **sizes):
-    rng = as_numpy_generator(rng)
+def check_draws(n: int, rng: NumpyRng, **sizes: float) -> np.random.Generator:
+    """Return ``rng`` as a generator; raise for a bad count or size."""
+    generator = as_numpy_generator(rng)
     check_sizes(n, **sizes)
-    return rng
+    return generator
 
 
 def check_sizes(n, **sizes):

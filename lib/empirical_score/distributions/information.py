@@ -56,6 +56,12 @@ class LeakageBounds(NamedTuple):
     ----------
     lower, upper : Estimate
         In nats.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.leakage_bounds([0.0], 1.0, 10).lower  # no variance, no information
+    Estimate(value=0.0, standard_error=0.0)
     """
 
     lower: Estimate
@@ -163,19 +169,11 @@ def leakage_bounds(
     """
     sigma = as_positive_number(sigma, "sigma")
     log_n = math.log(as_positive_number(n, "n"))
-    if not hasattr(law, "log_density"):
-        excess = mutual_information(law, sigma) - log_n
-        upper = _mean_log1p_exp(excess, signal_to_noise(law, sigma))
-        return LeakageBounds(Estimate(max(0.0, excess), 0.0), Estimate(upper, 0.0))
-    rng = as_numpy_generator(rng)
-    y = law.sample(as_count(draws, "draws", 2), rng)
-    x = y + sigma * rng.standard_normal(y.shape)
-    gap = information_density(law, x, y, sigma) - log_n
-    (low, low_error), (high, high_error) = (
-        (float(np.mean(v)), float(np.std(v, ddof=1) / np.sqrt(draws)))
-        for v in (gap, np.logaddexp(0, gap))
-    )
-    return LeakageBounds(Estimate(max(0.0, low), low_error), Estimate(high, high_error))
+    if hasattr(law, "log_density"):
+        return _sampled_bounds(law, sigma, log_n, as_numpy_generator(rng), draws)
+    excess = mutual_information(law, sigma) - log_n
+    upper = _mean_log1p_exp(excess, signal_to_noise(law, sigma))
+    return LeakageBounds(Estimate(max(0.0, excess), 0.0), Estimate(upper, 0.0))
 
 
 def log_wills_functional(dimension: int, radius: float, sigma: float) -> float:
@@ -224,10 +222,22 @@ def log_wills_functional(dimension: int, radius: float, sigma: float) -> float:
     return float(np.logaddexp(0, logsumexp(terms)))
 
 
+def _sampled_bounds(law, sigma, log_n, rng, draws):
+    """Return the bounds as means over ``draws`` noised points."""
+    y = law.sample(as_count(draws, "draws", 2), rng)
+    x = y + sigma * rng.standard_normal(y.shape)
+    gap = information_density(law, x, y, sigma) - log_n
+    (low, low_error), (high, high_error) = (
+        (float(np.mean(v)), float(np.std(v, ddof=1) / np.sqrt(draws)))
+        for v in (gap, np.logaddexp(0, gap))
+    )
+    return LeakageBounds(Estimate(max(0.0, low), low_error), Estimate(high, high_error))
+
+
 def _mean_log1p_exp(a, snr):
     """Return ``E log(1 + e^{a + Q})`` for ``Q = i(X; Y) - I`` of a Gaussian.
 
-    In law ``Q = sum_k rho_k g_k h_k`` with independent standard normals, so that
+    ``Q`` is distributed as ``sum_k rho_k g_k h_k`` with independent standard normals:
     ``M(s) = E e^{sQ} = prod_k (1 - s^2 rho_k^2)^{-1/2}``, and by Mellin's inversion
 
         E log(1 + e^{a + Q}) = 1/(2 pi i) int M(s) e^{sa} pi / (s sin(pi s)) ds

@@ -60,7 +60,7 @@ def energy_test(
     (9.3, 0.005)
     """
     x, y = _samples(x, y)
-    rng = as_numpy_generator(rng)
+    generator = as_numpy_generator(rng)
     permutations = as_count(permutations, "permutations", 19)
     pooled = np.concatenate([x, y])
     distances = cdist(pooled, pooled)
@@ -69,7 +69,7 @@ def energy_test(
     # One column of signs a labeling: +1/n for the first sample, -1/m for the second.
     labels = np.where(np.arange(n + m) < n, 1.0 / n, -1.0 / m)
     signs = np.tile(labels[:, None], permutations + 1)
-    signs[:, 1:] = rng.permuted(signs[:, 1:], axis=0)
+    signs[:, 1:] = generator.permuted(signs[:, 1:], axis=0)
     statistics = -np.sum(signs * (distances @ signs), axis=0)
     observed = statistics[0]
     # Labelings that tie with the observed one count against rejecting it.
@@ -134,10 +134,12 @@ def wasserstein(
     value = _matching(x, y, order)
     if not as_count(resamples, "resamples", 0):
         return Estimate(value, 0.0)
-    rng = as_numpy_generator(rng)
+    generator = as_numpy_generator(rng)
     m = x.shape[0]
     draws = [
-        _matching(x[rng.integers(m, size=m)], y[rng.integers(m, size=m)], order)
+        _matching(
+            x[generator.integers(m, size=m)], y[generator.integers(m, size=m)], order
+        )
         for _ in range(resamples)
     ]
     return Estimate(value, float(np.std(draws, ddof=1)))

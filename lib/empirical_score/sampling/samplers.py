@@ -17,7 +17,8 @@ from .._support.arrays import array_namespace, as_points
 from .._support.draws import as_generator, normal
 from .._support.types import Array, Callback, Rng, ScoreFunction
 from .levels import check_decreasing
-from .noise import Process, VarianceExploding
+from .noise import VarianceExploding
+from .process import Process
 
 __all__ = ["sample_ode", "sample_sde"]
 

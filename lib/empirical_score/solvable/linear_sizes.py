@@ -162,8 +162,8 @@ def log_det_bound(n: int, d: int, nu: float) -> float:
 def log_det_estimate(n: int, d: int, nu: float) -> float:
     """Estimate ``E log det(C / s^2) / d``: its bound less a gap that is not proved.
 
-    As observed: below n = d (1 + nu) the gap of :func:`log_det_bound` is that of a square Gaussian
-    matrix, exact for nu -> infinity; beyond, the estimate is
+    As observed: below n = d (1 + nu) the gap of :func:`log_det_bound` is that of a
+    square Gaussian matrix, exact for nu -> infinity; beyond, the estimate is
     ``log rho^2 + log(1 - nu / (gamma - 1)) / d``.
 
     Parameters

@@ -58,6 +58,14 @@ class Relative(NamedTuple):
         Pair terms of the training and of the fresh set, without the self terms.
     log_overlap_train, log_overlap_fresh : float
         The overlaps ``int rho_G rho_T`` and ``int rho_G rho_O``.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> distance = es.RelativeDistance([[0.0], [5.0]])
+    >>> found = distance(es.Gaussian([0.0]), [[0.0], [5.0]])  # the fresh set again
+    >>> found.sign, found.log_pairs_train == found.log_pairs_fresh
+    (0.0, True)
     """
 
     sign: float

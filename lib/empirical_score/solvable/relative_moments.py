@@ -71,7 +71,8 @@ def expected_difference(
 
     The generator draws a training point plus noise of standard deviation ``blur`` with
     probability ``copied`` and from the true distribution ``N(mu, s^2 I)`` otherwise;
-    the n training and n0 fresh points are independent.  With ``u = (width n^{-1/d})^2``,
+    the n training and n0 fresh points are independent.  With
+    ``u = (width n^{-1/d})^2``,
 
         E int rho_T^2       = width^{-d} + (1 - 1/n) (1 + u)^{-d/2},
         E int rho_true rho_T = (1 + u/2)^{-d/2},
