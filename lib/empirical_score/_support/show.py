@@ -15,4 +15,5 @@ def _short(value):
     if not isinstance(value, np.ndarray):
         return repr(value)
     options = {"precision": 4, "threshold": 6, "edgeitems": 2, "separator": ", "}
-    return np.array2string(value, max_line_width=10**6, **options)
+    text = np.array2string(value, max_line_width=10**6, **options)
+    return " ".join(text.split())  # a matrix too in one line

@@ -125,10 +125,12 @@ def gaussian_wasserstein(p: Gaussian, q: Gaussian) -> float:
 
 
 def _same_dimension(p, q):
-    for law, name in ((p, "p"), (q, "q")):
-        if not isinstance(law, Gaussian):
-            raise TypeError(f"{name} must be a Gaussian, got {type(law).__name__}")
+    for distribution, name in ((p, "p"), (q, "q")):
+        if not isinstance(distribution, Gaussian):
+            raise TypeError(
+                f"{name} must be a Gaussian, got {type(distribution).__name__}"
+            )
     if p.dimension != q.dimension:
         raise ValueError(
-            f"the laws must share their dimension, got {p.dimension} and {q.dimension}"
+            f"p and q must share their dimension, got {p.dimension} and {q.dimension}"
         )
