@@ -19,6 +19,7 @@ __all__ = [
     "LogDensity",
     "Numbers",
     "NumpyRng",
+    "Points",
     "Rng",
     "ScoreFunction",
 ]
@@ -28,6 +29,9 @@ Array: TypeAlias = "np.ndarray | torch.Tensor"
 
 Numbers: TypeAlias = "Array | float | Sequence[float] | Sequence[Sequence[float]]"
 """What an array is made of: an array, a number, or lists of numbers."""
+
+Points: TypeAlias = "Array | Sequence[Sequence[float]]"
+"""Points as rows: an array ``(n, d)``, or lists of numbers."""
 
 Level: TypeAlias = "Array | float"
 """A noise level: one positive number, or one for each row of ``x``."""

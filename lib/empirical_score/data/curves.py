@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 from .._support.arrays import as_count, as_points, as_positive_number, like
 from .._support.draws import as_numpy_generator
 from .._support.show import described
-from .._support.types import Array, NumpyRng
+from .._support.types import NumpyRng, Points
 
 __all__ = ["Curve", "circle", "swiss_roll", "two_moons"]
 
@@ -116,7 +116,7 @@ class Curve:
 
     spread = equally_spaced  # the former name
 
-    def distance(self, x: Array) -> np.ndarray:
+    def distance(self, x: Points) -> np.ndarray:
         """Return the distance of each point to the curve.
 
         Parameters
@@ -136,7 +136,7 @@ class Curve:
         foot = np.clip(along, 0, 1)[:, :, None] * steps
         return np.min(np.sum((offset - foot) ** 2, axis=2), axis=1) ** 0.5
 
-    def coverage(self, x: Array, radius: float, *, count: int = 2000) -> float:
+    def coverage(self, x: Points, radius: float, *, count: int = 2000) -> float:
         """Return the share of the curve that lies within a radius of a sample.
 
         Parameters

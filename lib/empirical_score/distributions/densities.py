@@ -17,7 +17,7 @@ from .._support.arrays import (
 )
 from .._support.draws import as_generator, choose
 from .._support.show import described
-from .._support.types import Array, Level, Numbers, Rng
+from .._support.types import Array, Level, Numbers, Points, Rng
 from .gaussian import Gaussian, as_real_array, as_vector
 from .score import Density, check_end_level
 
@@ -74,7 +74,7 @@ class GaussianMixture(Density):
         count = f"{len(self.components)} components"
         return described(self, count, dimension=self.dimension)
 
-    def log_weights(self, x: Array, sigma: Level) -> Array:
+    def log_weights(self, x: Points, sigma: Level) -> Array:
         """Return the log posterior probability of each component.
 
         Parameters
@@ -89,7 +89,7 @@ class GaussianMixture(Density):
         joint = self._joint(x, sigma)
         return joint - _logsumexp(joint)[:, None]
 
-    def weights(self, x: Array, sigma: Level) -> Array:
+    def weights(self, x: Points, sigma: Level) -> Array:
         """Return the posterior probability of each component.
 
         Parameters
@@ -105,7 +105,7 @@ class GaussianMixture(Density):
         log_weights = self.log_weights(x, sigma)
         return array_namespace(log_weights).exp(log_weights)
 
-    def log_density(self, x: Array, sigma: Level) -> Array:
+    def log_density(self, x: Points, sigma: Level) -> Array:
         """Return ``log sum_k w_k N(x; means_k, covs_k + sigma^2 I)`` in nats.
 
         Parameters
@@ -119,7 +119,7 @@ class GaussianMixture(Density):
         """
         return _logsumexp(self._joint(x, sigma))
 
-    def covariance_product(self, x: Array, sigma: Level, v: Array) -> Array:
+    def covariance_product(self, x: Points, sigma: Level, v: Points) -> Array:
         """Multiply by the posterior covariance: ``Cov[Y | Y + sigma Z = x] v``.
 
         By the law of total covariance: within the components and between their means.
@@ -169,7 +169,7 @@ class GaussianMixture(Density):
         )
 
     def sample_posterior(
-        self, x: Array, sigma: Level, sigma_end: float, rng: Rng
+        self, x: Points, sigma: Level, sigma_end: float, rng: Rng
     ) -> Array:
         """Draw ``X_end`` given ``X_sigma = x`` exactly: one reverse step, however long.
 

@@ -14,7 +14,7 @@ from .._support.arrays import (
 )
 from .._support.draws import as_generator, normal
 from .._support.show import described
-from .._support.types import Array, Level, Numbers, Rng
+from .._support.types import Array, Level, Numbers, Points, Rng
 from .score import Density, check_end_level
 
 __all__ = ["Gaussian"]
@@ -76,7 +76,7 @@ class Gaussian(Density):
             return np.diag(self.variances)
         return (self.axes * self.variances) @ self.axes.T
 
-    def log_density(self, x: Array, sigma: Level) -> Array:
+    def log_density(self, x: Points, sigma: Level) -> Array:
         """Return ``log N(x; mean, cov + sigma^2 I)`` in nats.
 
         Parameters
@@ -94,7 +94,7 @@ class Gaussian(Density):
         total = variances + sigma[:, None] ** 2
         return -0.5 * xp.sum(z**2 / total + xp.log(2 * np.pi * total), axis=1)
 
-    def covariance_product(self, x: Array, sigma: Level, v: Array) -> Array:
+    def covariance_product(self, x: Points, sigma: Level, v: Points) -> Array:
         """Multiply by the posterior covariance: ``Cov[Y | Y + sigma Z = x] v``.
 
         The posterior covariance is ``cov (cov + sigma^2 I)^{-1} sigma^2``, the same
@@ -135,7 +135,7 @@ class Gaussian(Density):
         return self.mean + self._rotate_back(z * np.sqrt(self.variances), z)
 
     def sample_posterior(
-        self, x: Array, sigma: Level, sigma_end: float, rng: Rng
+        self, x: Points, sigma: Level, sigma_end: float, rng: Rng
     ) -> Array:
         """Draw ``X_end`` given ``X_sigma = x`` exactly: one reverse step, however long.
 

@@ -26,7 +26,7 @@ from .._support.arrays import (
     like,
 )
 from .._support.draws import as_numpy_generator
-from .._support.types import Array, HasLogDensity, Level, Numbers, NumpyRng
+from .._support.types import HasLogDensity, Level, Numbers, NumpyRng, Points
 from .estimate import Estimate
 from .gaussian_information import (
     collapse_level,
@@ -69,7 +69,7 @@ class LeakageBounds(NamedTuple):
 
 
 def information_density(
-    law: HasLogDensity, x: Array, y: Array, sigma: Level
+    law: HasLogDensity, x: Points, y: Points, sigma: Level
 ) -> np.ndarray:
     """Compute ``i(x; y) = log N(x; y, sigma^2 I) - log p_sigma(x)`` in nats.
 

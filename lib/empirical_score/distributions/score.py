@@ -11,7 +11,7 @@ from .._support.arrays import (
     as_sigma,
 )
 from .._support.show import described
-from .._support.types import Array, Level
+from .._support.types import Array, Level, Points
 
 __all__ = ["Density", "Score", "check_end_level"]
 
@@ -55,11 +55,11 @@ class Score:
     def __repr__(self):
         return described(self, dimension=getattr(self, "dimension", None))
 
-    def __call__(self, x: Array, sigma: Level) -> Array:
+    def __call__(self, x: Points, sigma: Level) -> Array:
         """Return the score, ``(m, d)``; the same as :meth:`score`."""
         return self.score(x, sigma)
 
-    def score(self, x: Array, sigma: Level) -> Array:
+    def score(self, x: Points, sigma: Level) -> Array:
         """Return ``(D(x, sigma) - x) / sigma^2``, shape ``(m, d)``.
 
         Raises ``TypeError`` and ``ValueError`` for an ``x`` that is not ``(m, d)`` of
@@ -69,7 +69,7 @@ class Score:
         x, sigma = self._arguments(x, sigma)
         return self._shift(x, sigma) / sigma[:, None] ** 2
 
-    def denoise(self, x: Array, sigma: Level) -> Array:
+    def denoise(self, x: Points, sigma: Level) -> Array:
         """Return the denoiser ``D(x, sigma)``.
 
         For a distribution it is the posterior mean ``E[Y | Y + sigma Z = x]``.
@@ -99,7 +99,7 @@ class Score:
             )
         return self.denoise(x, sigma) - x
 
-    def _arguments(self, x, sigma):
+    def _arguments(self, x: Points, sigma: Level) -> tuple[Array, Array]:
         """Return ``x`` and ``sigma`` ``(m,)`` as checked arrays of one kind."""
         x = as_points(x, "x", self.dimension)
         return x, as_sigma(sigma, x.shape[0], x)
@@ -118,7 +118,7 @@ class Density(Score):
     True
     """
 
-    def log_density(self, x: Array, sigma: Level) -> Array:
+    def log_density(self, x: Points, sigma: Level) -> Array:
         """Return ``log p_sigma(x)``, the log density at a noise level, in nats.
 
         Parameters

@@ -13,14 +13,14 @@ from .._support.arrays import (
     like,
 )
 from .._support.draws import as_numpy_generator
-from .._support.types import Array, NumpyRng
+from .._support.types import NumpyRng, Points
 from .estimate import Estimate
 
 __all__ = ["energy_test", "wasserstein"]
 
 
 def energy_test(
-    x: Array, y: Array, rng: NumpyRng, *, permutations: int = 199
+    x: Points, y: Points, rng: NumpyRng, *, permutations: int = 199
 ) -> tuple[float, float]:
     """Test by the energy distance whether two samples come from one distribution.
 
@@ -79,8 +79,8 @@ def energy_test(
 
 
 def wasserstein(
-    x: Array,
-    y: Array,
+    x: Points,
+    y: Points,
     *,
     order: float = 2,
     rng: NumpyRng | None = None,

@@ -24,7 +24,7 @@ from .._support.arrays import (
 )
 from .._support.draws import as_generator, uniform
 from .._support.show import described
-from .._support.types import Array, Numbers, Rng
+from .._support.types import Array, Numbers, Points, Rng
 from ..distributions.score import Score
 from .rows import fixed_rows, fresh_rows, noise_levels, point_target
 
@@ -222,7 +222,7 @@ class Denoiser(Score):
 
 def train(
     denoiser: Denoiser,
-    data: Array,
+    data: Points,
     sigma: float | tuple[float, float] | Callable[..., Array],
     rng: Rng,
     *,
@@ -230,7 +230,7 @@ def train(
     rate: float | Callable[[float], float] = 1e-3,
     batch: int | None = None,
     target: Any = None,
-    noise: int | Array | None = None,
+    noise: int | Points | None = None,
     noise_weights: Numbers | None = None,
     weight_decay: float = 0.0,
 ) -> Iterator[Record]:

@@ -26,7 +26,7 @@ from .._support.arrays import (
     row_blocks,
 )
 from .._support.show import described
-from .._support.types import Array, Level
+from .._support.types import Array, Level, Numbers, Points
 from ..distributions.score import Score
 from ..exact.neighbors import nearest
 from ..exact.score import EmpiricalScore, as_empirical
@@ -98,14 +98,14 @@ class NeighborTarget(Score):
 
     def __init__(
         self,
-        data: Array | EmpiricalScore,
-        neighbors: int | Array,
+        data: Points | EmpiricalScore,
+        neighbors: int | Points,
         temperature: float | Callable[[Array], Array] = 1.0,
         *,
         power: float | None = None,
         component: str = "shared",
         around: str = "clean",
-        features: Array | None = None,
+        features: Points | None = None,
         below: float | None = None,
         memory: int = 2**27,
     ) -> None:
@@ -137,7 +137,7 @@ class NeighborTarget(Score):
             around=self.around,
         )
 
-    def target(self, x: Array, sigma: Level, index: Array) -> Array:
+    def target(self, x: Points, sigma: Level, index: Numbers) -> Array:
         """Return the targets at noised points, ``(m, d)``.
 
         ``x`` is ``(m, d)``, ``sigma`` a positive number or ``(m,)``, and ``index``
@@ -156,7 +156,7 @@ class NeighborTarget(Score):
 
     aim = target  # the former name
 
-    def variance(self, x: Array, sigma: Level) -> Array:
+    def variance(self, x: Points, sigma: Level) -> Array:
         """Return ``E[ |target - D(x, sigma)|^2 | x ]``: what no network removes.
 
         It is the part of the loss at one noised point that the best network pays, and

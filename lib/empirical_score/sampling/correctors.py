@@ -8,11 +8,18 @@ together is a corrector (Song et al. 2021, Algorithm 4) or steps that need no le
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 from .._support.arrays import array_namespace, as_count, as_points, as_positive_number
 from .._support.draws import as_generator, normal
-from .._support.types import Array, Callback, Denoise, Rng, ScoreFunction
+from .._support.types import (
+    Array,
+    Callback,
+    Denoise,
+    Numbers,
+    Points,
+    Rng,
+    ScoreFunction,
+)
 from .samplers import walk
 
 __all__ = ["sample_corrected", "sample_fixed_point"]
@@ -20,8 +27,8 @@ __all__ = ["sample_corrected", "sample_fixed_point"]
 
 def sample_corrected(
     score: ScoreFunction,
-    x: Array,
-    levels: Sequence[float],
+    x: Points,
+    levels: Numbers,
     rng: Rng,
     *,
     predictor: str | None = "sde",
@@ -127,7 +134,7 @@ def sample_corrected(
 
 def sample_fixed_point(
     denoise: Denoise,
-    x: Array,
+    x: Points,
     steps: int,
     rate: float = 0.2,
     *,

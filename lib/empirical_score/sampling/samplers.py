@@ -11,11 +11,9 @@ in which the levels are the noise levels and the ODE is ``dx/dsigma = -sigma s``
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from .._support.arrays import array_namespace, as_points
 from .._support.draws import as_generator, normal
-from .._support.types import Array, Callback, Rng, ScoreFunction
+from .._support.types import Array, Callback, Numbers, Points, Rng, ScoreFunction
 from .levels import check_decreasing
 from .noise import VarianceExploding
 from .process import Process
@@ -25,8 +23,8 @@ __all__ = ["sample_ode", "sample_sde"]
 
 def sample_ode(
     score: ScoreFunction,
-    x: Array,
-    levels: Sequence[float],
+    x: Points,
+    levels: Numbers,
     method: str = "heun",
     *,
     process: Process | None = None,
@@ -103,8 +101,8 @@ def sample_ode(
 
 def sample_sde(
     score: ScoreFunction,
-    x: Array,
-    levels: Sequence[float],
+    x: Points,
+    levels: Numbers,
     rng: Rng,
     method: str = "euler",
     *,

@@ -18,7 +18,7 @@ import numpy as np
 from .._support.arrays import as_points, as_positive_number, like
 from .._support.draws import as_numpy_generator
 from .._support.show import described
-from .._support.types import Array, NumpyRng
+from .._support.types import NumpyRng, Points
 from ..distributions.densities import Gaussian
 from .linear_limits import (
     best_ratio,
@@ -87,7 +87,7 @@ class LinearDenoiser:
     LinearDenoiser(dimension=1, rank=1)
     """
 
-    def __init__(self, x: Array, y: Array) -> None:
+    def __init__(self, x: Points, y: Points) -> None:
         x = like(as_points(x, "x"), np.empty(0))
         y = like(as_points(y, "y", x.shape[1]), np.empty(0))
         if x.shape != y.shape or x.shape[0] < 2:
@@ -103,7 +103,7 @@ class LinearDenoiser:
     def __repr__(self):
         return described(self, dimension=self.dimension, rank=self.rank)
 
-    def __call__(self, x: Array) -> np.ndarray:
+    def __call__(self, x: Points) -> np.ndarray:
         """Denoise points.
 
         Parameters
@@ -144,7 +144,7 @@ class LinearDenoiser:
 
 
 def generator(
-    data: Array, sigma: float, rng: NumpyRng, *, start_variance: float | None = None
+    data: Points, sigma: float, rng: NumpyRng, *, start_variance: float | None = None
 ) -> Gaussian:
     """Train the one-step model on data, and return the distribution that it generates.
 

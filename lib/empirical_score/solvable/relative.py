@@ -24,7 +24,7 @@ from scipy.special import logsumexp
 
 from .._support.arrays import as_count, as_number, as_points, as_positive_number, like
 from .._support.show import described
-from .._support.types import Array, HasLogDensity
+from .._support.types import HasLogDensity, Points
 from .relative_moments import (
     difference_deviation,
     expected_difference,
@@ -117,7 +117,7 @@ def kernel_width(n: int, d: int, spread: float = 1.0) -> float:
     return as_positive_number(spread, "spread") * math.exp(-math.log(n) / d)
 
 
-def log_pairs(data: Array, width: float) -> float:
+def log_pairs(data: Points, width: float) -> float:
     """Compute ``log [(1/n^2) sum_{k != l} N(y_k - y_l; 0, 2 width^2 I)]``.
 
     That is ``int rho^2`` of the kernel estimate without its self term
@@ -161,7 +161,7 @@ def log_pairs(data: Array, width: float) -> float:
 
 
 def log_overlap(
-    law: HasLogDensity, data: Array, width: float, sigma: float = 0.0
+    law: HasLogDensity, data: Points, width: float, sigma: float = 0.0
 ) -> float:
     """Compute ``log int rho_G rho``, rho the kernel estimate on the data.
 
@@ -242,7 +242,7 @@ class RelativeDistance:
     RelativeDistance(fresh of shape (1900, 2), spread=1.0)
     """
 
-    def __init__(self, fresh: Array, spread: float = 1.0) -> None:
+    def __init__(self, fresh: Points, spread: float = 1.0) -> None:
         self.fresh = like(as_points(fresh, "fresh"), np.empty(0))
         self.spread = as_positive_number(spread, "spread")
         self.dimension = self.fresh.shape[1]
@@ -254,7 +254,7 @@ class RelativeDistance:
         return described(self, fresh, spread=self.spread)
 
     def __call__(
-        self, law: HasLogDensity, train: Array, *, sigma: float = 0.0
+        self, law: HasLogDensity, train: Points, *, sigma: float = 0.0
     ) -> Relative:
         """Compute Delta for a generator that was trained on ``train``.
 
