@@ -75,7 +75,7 @@ NUMBERS = [
     (curves.circle, {"radius": 1.0}, {}),
     (curves.swiss_roll, {"turns": 1.0}, {}),
     (curves.circle().sample, {"n": 3}, {"rng": rng()}),
-    (curves.circle().spread, {"count": 3}, {}),
+    (curves.circle().equally_spaced, {"count": 3}, {}),
     (curves.circle().distance, {"x": X}, {}),
     (curves.circle().coverage, {"x": X, "radius": 0.5}, {}),
     (es.Gaussian, {"mean": [0.0, 1.0], "cov": np.eye(2)}, {}),
@@ -182,7 +182,7 @@ NUMBERS = [
         {},
     ),
     (es.NeighborTarget, {"features": DATA}, {"data": DATA, "neighbors": 2}),
-    (TARGET.aim, {"x": X, "sigma": 1.0, "index": np.arange(6)}, {}),
+    (TARGET.target, {"x": X, "sigma": 1.0, "index": np.arange(6)}, {}),
     (TARGET.variance, {"x": X, "sigma": 1.0}, {}),
     (es.PowerTemperature, {"sigma_c": 1.0, "exponent": 1.0}, {}),
     (es.PowerTemperature(1.0, 1.0), {"sigma": 1.0}, {}),
@@ -264,8 +264,8 @@ DEFAULTS = [
         lambda **o: es.sample_fixed_point(np.sin, X, 3, **o),
         {"rate": (0.2, 0.21), "trajectory": (False, True)},
     ),
-    (lambda **o: curves.circle(**o).spread(3), {"radius": (1.0, 1.1)}),
-    (lambda **o: curves.swiss_roll(**o).spread(3), {"turns": (1.5, 1.6)}),
+    (lambda **o: curves.circle(**o).equally_spaced(3), {"radius": (1.0, 1.1)}),
+    (lambda **o: curves.swiss_roll(**o).equally_spaced(3), {"turns": (1.5, 1.6)}),
     (
         lambda **o: curves.Curve(lambda u: np.c_[u, np.sin(9999 * u)], **o).length,
         {"count": (4000, 3999)},
@@ -392,7 +392,7 @@ DEFAULTS = [
     ),
     (lambda **o: RAMP.flow(LINE + 0.01, 0.1, **o), {"sigma_end": (0.0, 0.01)}),
     (
-        lambda **o: es.NeighborTarget(DATA, 3, power=1.0, **o).aim(X, 1, range(6)),
+        lambda **o: es.NeighborTarget(DATA, 3, power=1.0, **o).target(X, 1, range(6)),
         {
             "temperature": (1.0, 2.0),
             "component": ("shared", "implied"),
@@ -402,7 +402,7 @@ DEFAULTS = [
         },
     ),
     (
-        lambda **o: es.NeighborTarget(DATA, 3, **o).aim(X, 1, range(6)),
+        lambda **o: es.NeighborTarget(DATA, 3, **o).target(X, 1, range(6)),
         {"power": (None, 1.0)},
     ),
     (lambda **o: es.TemperedScore(DATA, 2.0, **o)(X, 1.0), {"neighbors": (6, 2)}),

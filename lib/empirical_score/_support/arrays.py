@@ -3,7 +3,10 @@
 Nothing here imports torch: it is looked up only when a torch array arrives.
 """
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 import numpy as np
 from array_api_compat import (
@@ -14,6 +17,7 @@ from array_api_compat import (
 )
 
 from . import mapped
+from .types import Array
 
 __all__ = [
     "array_namespace",
@@ -44,7 +48,7 @@ LEVELS = {4: (1e-18, 1e18), 8: (1e-150, 1e150)}
 EPS = {4: 2.0**-23, 8: 2.0**-52}
 
 
-def as_points(value, name, dimension=None):
+def as_points(value: Any, name: str, dimension: int | None = None) -> Array:
     """Return ``value`` as a finite floating array of shape ``(n, d)``, n and d >= 1.
 
     float32 stays float32, every other real type becomes float64; torch arrays stay
@@ -72,7 +76,9 @@ def as_points(value, name, dimension=None):
     return array
 
 
-def as_rows(value, name, count, dimension, reference):
+def as_rows(
+    value: Any, name: str, count: int, dimension: int, reference: Array
+) -> Array:
     """Return ``value`` as ``(count, dimension)`` in the kind of ``reference``."""
     array = like(as_points(value, name, dimension), reference)
     if array.shape[0] != count:
@@ -136,7 +142,7 @@ def as_count(value, name, low=1):
     return int(number)
 
 
-def like(array, reference):
+def like(array: Any, reference: Array) -> Array:
     """Return ``array`` as the kind (NumPy or torch), dtype and device of another."""
     if is_torch_array(reference):
         torch = sys.modules["torch"]

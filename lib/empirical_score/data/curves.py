@@ -5,11 +5,17 @@ The toys of :mod:`empirical_score.datasets` without noise lie on curves.  A
 it repeats its training points but also whether what else it makes is right.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from .._support.arrays import as_count, as_points, as_positive_number, like
-from .._support.draws import require_generator
+from .._support.draws import as_numpy_generator
+from .._support.show import described
+from .._support.types import NumpyRng, Points
 
 __all__ = ["Curve", "circle", "swiss_roll", "two_moons"]
 
@@ -20,6 +26,7 @@ class Curve:
     Parameters
     ----------
     *arcs : callables, ``(k,)`` numbers in [0, 1] to points ``(k, d)``
+        The arcs' parametrizations.
     closed : bool
         Whether each arc ends where it began.
     count : int
@@ -27,11 +34,32 @@ class Curve:
 
     Attributes
     ----------
-    dimension : d
-    length : the sum of the lengths of the arcs
+    dimension : int
+        The number d of coordinates.
+    length : float
+        The sum of the lengths of the arcs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For arcs that do not give points, or fewer than 2 points.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> diagonal = es.curves.Curve(lambda u: np.stack([u, u], axis=1))
+    >>> diagonal
+    Curve(1 arc, dimension=2, length=1.4142)
+    >>> diagonal.distance([[1.0, 0.0]]).round(4)
+    array([0.7071])
     """
 
-    def __init__(self, *arcs, closed=False, count=4000):
+    def __init__(
+        self,
+        *arcs: Callable[[np.ndarray], np.ndarray],
+        closed: bool = False,
+        count: int = 4000,
+    ) -> None:
         self.arcs, self.closed = arcs, bool(closed)
         grid = np.linspace(0, 1, as_count(count, "count", 2))
         lines = [as_points(arc(grid), "arc") for arc in arcs]
@@ -42,27 +70,63 @@ class Curve:
         self.length = float(np.sum(self._lengths))
         self._tree = cKDTree(self._starts + self._steps / 2)
 
-    def sample(self, n, rng):
-        """Draw ``n`` points of the curve: an arc, then its parameter, uniformly.
+    def __repr__(self):
+        arcs = f"{len(self.arcs)} arc" + "s" * (len(self.arcs) != 1)
+        length = round(self.length, 4)
+        return described(self, arcs, dimension=self.dimension, length=length)
 
-        This is the law of the toys in ``datasets`` without noise, ``(n, d)``.
+    def sample(self, n: int, rng: NumpyRng) -> np.ndarray:
+        """Draw points of the curve: an arc, then its parameter, uniformly.
+
+        This is the distribution of the toys in ``datasets`` without noise.
+
+        Parameters
+        ----------
+        n : int
+            Number of points.
+        rng : numpy.random.Generator or int seed
+
+        Returns
+        -------
+        array ``(n, d)``
         """
-        require_generator(rng)
-        which = rng.integers(len(self.arcs), size=as_count(n, "n"))
-        places = rng.random(n)
+        draws = as_numpy_generator(rng)
+        which = draws.integers(len(self.arcs), size=as_count(n, "n"))
+        places = draws.random(n)
         points = [arc(places) for arc in self.arcs]
         return np.stack(points)[which, np.arange(n)]
 
-    def spread(self, count):
-        """Return ``count`` points equally spaced along the curve, ``(count, d)``."""
+    def equally_spaced(self, count: int) -> np.ndarray:
+        """Return points equally spaced along the curve.
+
+        Parameters
+        ----------
+        count : int
+            Number of points.
+
+        Returns
+        -------
+        array ``(count, d)``
+        """
         ends = np.cumsum(self._lengths)
         places = (np.arange(as_count(count, "count")) + 0.5) * self.length / count
         piece = np.searchsorted(ends, places)
         rest = 1 - (ends[piece] - places) / self._lengths[piece]
         return self._starts[piece] + rest[:, None] * self._steps[piece]
 
-    def distance(self, x):
-        """Return the distance of each row of ``x`` to the curve, ``(m,)``."""
+    spread = equally_spaced  # the former name
+
+    def distance(self, x: Points) -> np.ndarray:
+        """Return the distance of each point to the curve.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+
+        Returns
+        -------
+        array ``(m,)``
+        """
         x = like(as_points(x, "x", self.dimension), np.empty(0))
         _, near = self._tree.query(x, k=min(4, self._starts.shape[0]))
         near = near.reshape(x.shape[0], -1)
@@ -72,26 +136,67 @@ class Curve:
         foot = np.clip(along, 0, 1)[:, :, None] * steps
         return np.min(np.sum((offset - foot) ** 2, axis=2), axis=1) ** 0.5
 
-    def coverage(self, x, radius, *, count=2000):
-        """Return the share of the curve that lies within ``radius`` of a sample.
+    def coverage(self, x: Points, radius: float, *, count: int = 2000) -> float:
+        """Return the share of the curve that lies within a radius of a sample.
 
-        ``x`` is ``(m, d)``; the curve is represented by ``count`` points spread evenly
-        along it.
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            The samples.
+        radius : positive number
+        count : int
+            Number of equally spaced points that represent the curve.
+
+        Returns
+        -------
+        float
+            In [0, 1].
         """
         x = like(as_points(x, "x", self.dimension), np.empty(0))
         radius = as_positive_number(radius, "radius")
-        distance, _ = cKDTree(x).query(self.spread(count))
+        distance, _ = cKDTree(x).query(self.equally_spaced(count))
         return float(np.mean(distance <= radius))
 
 
-def circle(*, radius=1.0):
-    """The circle of :func:`empirical_score.datasets.circle`."""
+def circle(*, radius: float = 1.0) -> Curve:
+    """Return the circle of :func:`empirical_score.datasets.circle`.
+
+    Parameters
+    ----------
+    radius : positive number
+
+    Returns
+    -------
+    Curve
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a radius that is not positive.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.curves.circle()
+    Curve(1 arc, dimension=2, length=6.2832)
+    """
     radius = as_positive_number(radius, "radius")
     return Curve(lambda u: radius * _turn(2 * np.pi * u), closed=True)
 
 
-def two_moons():
-    """The two half circles of :func:`empirical_score.datasets.two_moons`."""
+def two_moons() -> Curve:
+    """Return the two half circles of :func:`empirical_score.datasets.two_moons`.
+
+    Returns
+    -------
+    Curve
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.curves.two_moons()
+    Curve(2 arcs, dimension=2, length=6.2832)
+    """
     center = np.array([0.5, 0.25])
     return Curve(
         lambda u: _turn(np.pi * u) - center,
@@ -99,8 +204,29 @@ def two_moons():
     )
 
 
-def swiss_roll(*, turns=1.5):
-    """The plane spiral of :func:`empirical_score.datasets.swiss_roll`."""
+def swiss_roll(*, turns: float = 1.5) -> Curve:
+    """Return the plane spiral of :func:`empirical_score.datasets.swiss_roll`.
+
+    Parameters
+    ----------
+    turns : positive number
+        Beyond the first half turn.
+
+    Returns
+    -------
+    Curve
+
+    Raises
+    ------
+    TypeError, ValueError
+        For turns that are not positive.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.curves.swiss_roll().coverage([[1.0, 0.0]], 3.0)
+    1.0
+    """
     end = 2 * np.pi * (0.5 + as_positive_number(turns, "turns"))
 
     def arc(u):

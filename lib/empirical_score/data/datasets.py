@@ -1,18 +1,29 @@
-"""Data to look at: toys in the plane, and real images that need no download.
+"""Data to look at: toys in the plane, and real images.
 
-Every toy takes the number of points and an explicit generator and returns ``(n, d)``;
-images come as rows with pixels in [-1, 1], ready for ``EmpiricalScore``.  MNIST,
-Fashion-MNIST and CIFAR-10 are read from a folder that ``EMPIRICAL_SCORE_DATA`` names,
-or from the user's cache, where they are downloaded on request only.
+Every toy takes the number of points and an explicit generator (or a seed) and returns
+``(n, d)``; images come as rows with pixels in [-1, 1], ready for ``EmpiricalScore``.
+MNIST, Fashion-MNIST and CIFAR-10 are read from a folder that ``EMPIRICAL_SCORE_DATA``
+names, or from the user's cache, where they are downloaded on request only.
 """
+
+from __future__ import annotations
 
 import hashlib
 
 import numpy as np
 
-from .._support.arrays import as_count, as_number
-from .._support.draws import require_generator
+from .._support.arrays import as_count
+from .._support.types import NumpyRng
 from . import downloads, image_files
+from .toys import (
+    check_draws,
+    circle,
+    gaussian,
+    mixture,
+    segments,
+    swiss_roll,
+    two_moons,
+)
 
 __all__ = [
     "available",
@@ -31,68 +42,27 @@ __all__ = [
 ]
 
 
-def gaussian(n, rng, *, dimension=2, mean=0.0, scale=1.0):
-    """Draw from ``N(mean, scale^2 I)``; ``mean`` is a number or ``(dimension,)``."""
-    _check(n, rng, scale=scale)
-    as_count(dimension, "dimension")
-    return mean + scale * rng.standard_normal((n, dimension))
-
-
-def mixture(n, rng, *, components=5, radius=2.0, scale=0.15):
-    """Draw from equal Gaussians of one scale, centers evenly spaced on a circle."""
-    _check(n, rng, radius=radius, scale=scale)
-    as_count(components, "components")
-    angle = 2 * np.pi * rng.integers(components, size=n) / components
-    return radius * _on_circle(angle) + scale * rng.standard_normal((n, 2))
-
-
-def two_moons(n, rng, *, noise=0.05):
-    """Draw from two interleaved half circles of radius 1, with Gaussian noise."""
-    _check(n, rng, noise=noise)
-    upper = rng.integers(2, size=n).astype(bool)
-    moon = _on_circle(np.pi * rng.random(n))
-    moon = np.where(upper[:, None], moon, np.array([1.0, 0.5]) - moon)
-    return moon - np.array([0.5, 0.25]) + noise * rng.standard_normal((n, 2))
-
-
-def circle(n, rng=None, *, radius=1.0, noise=0.0):
-    """Return points on a circle: evenly spaced without ``rng``, uniform with it."""
-    if rng is None:
-        _check_sizes(n, radius=radius)
-        if noise:
-            raise ValueError("noise > 0 needs rng, a numpy.random.Generator")
-        return radius * _on_circle(2 * np.pi * np.arange(n) / n)
-    _check(n, rng, radius=radius, noise=noise)
-    points = radius * _on_circle(2 * np.pi * rng.random(n))
-    return points + noise * rng.standard_normal((n, 2))
-
-
-def swiss_roll(n, rng, *, noise=0.0, turns=1.5):
-    """Draw from the plane spiral ``s (cos s, sin s)``, scaled to radius 1.
-
-    ``s`` is uniform from half a turn on, over ``turns`` further turns.
-    """
-    _check(n, rng, noise=noise, turns=turns)
-    end = 2 * np.pi * (0.5 + turns)
-    angle = rng.uniform(np.pi, end, size=n)
-    points = _on_circle(angle) * (angle / end)[:, None]
-    return points + noise * rng.standard_normal((n, 2))
-
-
-def segments(n, rng, *, count=3, gap=0.5, noise=0.0):
-    """Draw from ``count`` parallel segments of length 2, ``gap`` apart."""
-    _check(n, rng, gap=gap, noise=noise)
-    as_count(count, "count")
-    height = gap * (rng.integers(count, size=n) - (count - 1) / 2)
-    points = np.stack([rng.uniform(-1, 1, size=n), height], axis=1)
-    return points + noise * rng.standard_normal((n, 2))
-
-
-def digits():
+def digits() -> tuple[np.ndarray, np.ndarray]:
     """Return the 1,797 handwritten digits of scikit-learn and their labels.
 
-    Images ``(1797, 64)`` of 8 x 8 pixels in [-1, 1] and labels ``(1797,)``; from the
-    test set of the UCI repository (Alpaydin & Kaynak 1998), shipped with scikit-learn.
+    Returns
+    -------
+    images : array ``(1797, 64)``
+        8 x 8 pixels in [-1, 1].
+    labels : array ``(1797,)``
+        Integers 0, ..., 9.
+
+    Notes
+    -----
+    From the test set of the UCI repository (Alpaydin & Kaynak 1998), shipped with
+    scikit-learn.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> images, labels = es.datasets.digits()
+    >>> images.shape, images.min(), images.max()
+    ((1797, 64), np.float64(-1.0), np.float64(1.0))
     """
     from sklearn.datasets import load_digits
 
@@ -100,78 +70,230 @@ def digits():
     return bunch.data / 8.0 - 1.0, bunch.target
 
 
-def color_patches(n, rng, *, size=32):
-    """Cut ``n`` color patches from scikit-learn's two photographs, without overlap.
+def color_patches(n: int, rng: NumpyRng, *, size: int = 32) -> np.ndarray:
+    """Cut color patches from scikit-learn's two photographs, without overlap.
 
-    Returns ``(n, 3 size^2)``, pixels in [-1, 1], laid out row, column, channel:
-    natural images of dimension 3,072 at ``size=32``.  The patches lie on a grid and
+    Natural images of dimension 3,072 at ``size=32``.  The patches lie on a grid and
     are drawn without replacement; there are 520 of them at ``size=32``.
+
+    Parameters
+    ----------
+    n : int
+        Number of patches.
+    rng : numpy.random.Generator or int seed
+    size : int
+        Pixels along a side.
+
+    Returns
+    -------
+    array ``(n, 3 size^2)``
+        Pixels in [-1, 1], laid out row, column, channel.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no generator, or more patches than there are.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.datasets.color_patches(3, 0, size=16).shape
+    (3, 768)
     """
     from sklearn.datasets import load_sample_images
 
-    _check(n, rng)
+    generator = check_draws(n, rng)
     as_count(size, "size")
-    patches = []
+    grids = []
     for photo in load_sample_images().images:
         rows, columns = photo.shape[0] // size, photo.shape[1] // size
         photo = photo[: rows * size, : columns * size]
         grid = photo.reshape(rows, size, columns, size, 3).swapaxes(1, 2)
-        patches.append(grid.reshape(rows * columns, 3 * size**2))
-    patches = np.concatenate(patches) / 127.5 - 1.0
+        grids.append(grid.reshape(rows * columns, 3 * size**2))
+    patches = np.concatenate(grids) / 127.5 - 1.0
     if n > patches.shape[0]:
         raise ValueError(
             f"n must be at most the {patches.shape[0]} patches of size {size}, got {n}"
         )
-    return patches[rng.permutation(patches.shape[0])[:n]]
+    return patches[generator.permutation(patches.shape[0])[:n]]
 
 
-def mnist(split="train", *, limit=None, download=False):
-    """Return MNIST's handwritten digits and their labels (LeCun, Cortes & Burges).
+def mnist(
+    split: str = "train", *, limit: int | None = None, download: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return MNIST's handwritten digits and their labels.
 
-    Images ``(n, 784)``, float32 in [-1, 1], 28 x 28 when reshaped, and labels ``(n,)``,
-    int64 in 0, ..., 9; n is 60,000 for ``split="train"`` and 10,000 for ``"test"``, or
-    the first ``limit`` of them.  With ``download=True``, 12 MB are downloaded where
-    the files are absent.  Raises ``FileNotFoundError`` for absent files, ``ValueError``
-    for files that are not the official ones, ``OSError`` for unreadable ones.
+    Parameters
+    ----------
+    split : ``"train"`` or ``"test"``
+        60,000 or 10,000 images.
+    limit : int, optional
+        Only so many of them, from the front.
+    download : bool
+        Whether 12 MB may be downloaded where the files are absent.
+
+    Returns
+    -------
+    images : array ``(n, 784)``
+        float32 in [-1, 1], 28 x 28 when reshaped.
+    labels : array ``(n,)``
+        int64 in 0, ..., 9.
+
+    Raises
+    ------
+    FileNotFoundError
+        For absent files, without ``download``.
+    ValueError
+        For files that are not the official ones, or bad arguments.
+    OSError
+        For unreadable ones.
+
+    Notes
+    -----
+    LeCun, Cortes & Burges.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> if es.datasets.available("mnist", "test"):
+    ...     images, labels = es.datasets.mnist("test", limit=10)
+    ...     assert images.shape == (10, 784)
     """
     return _pixels_and_labels("mnist", split, limit, download)
 
 
-def fashion_mnist(split="train", *, limit=None, download=False):
-    """Return Fashion-MNIST's pictures of clothes and their labels (Xiao et al. 2017).
+def fashion_mnist(
+    split: str = "train", *, limit: int | None = None, download: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return Fashion-MNIST's pictures of clothes and their labels.
 
-    Same sizes, arguments and errors as :func:`mnist`; 31 MB to download.
+    Sizes and errors are those of :func:`mnist`.
+
+    Parameters
+    ----------
+    split : ``"train"`` or ``"test"``
+        60,000 or 10,000 images.
+    limit : int, optional
+        Only so many of them, from the front.
+    download : bool
+        Whether 31 MB may be downloaded where the files are absent.
+
+    Returns
+    -------
+    images : array ``(n, 784)``
+        float32 in [-1, 1], 28 x 28 when reshaped.
+    labels : array ``(n,)``
+        int64 in 0, ..., 9.
+
+    Notes
+    -----
+    Xiao, Rasul & Vollgraf (2017).
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> if es.datasets.available("fashion_mnist", "test"):
+    ...     images, labels = es.datasets.fashion_mnist("test", limit=10)
+    ...     assert images.shape == (10, 784)
     """
     return _pixels_and_labels("fashion_mnist", split, limit, download)
 
 
-def cifar10(split="train", *, limit=None, download=False):
-    """Return CIFAR-10's color photographs and their labels (Krizhevsky 2009).
+def cifar10(
+    split: str = "train", *, limit: int | None = None, download: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return CIFAR-10's color photographs and their labels.
 
-    Images ``(n, 3072)``, float32 in [-1, 1], laid out row, column, channel (32 x 32 x 3
-    when reshaped), and labels ``(n,)``, int64 in 0, ..., 9.  Officially n is 50,000 for
-    ``split="train"`` and 10,000 for ``"test"``; a folder with fewer batches or shorter
-    ones is accepted as a subset (:func:`fingerprint` tells them apart).  Arguments and
-    errors as in :func:`mnist`; 170 MB to download, both splits at once.
+    Errors are those of :func:`mnist`.
+
+    Parameters
+    ----------
+    split : ``"train"`` or ``"test"``
+        Officially 50,000 or 10,000 images; a folder with fewer batches or shorter ones
+        is accepted as a subset (:func:`fingerprint` tells them apart).
+    limit : int, optional
+        Only so many of them, from the front.
+    download : bool
+        Whether 170 MB (both splits at once) may be downloaded where the files are
+        absent.
+
+    Returns
+    -------
+    images : array ``(n, 3072)``
+        float32 in [-1, 1], laid out row, column, channel (32 x 32 x 3 when reshaped).
+    labels : array ``(n,)``
+        int64 in 0, ..., 9.
+
+    Notes
+    -----
+    Krizhevsky (2009).
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> if es.datasets.available("cifar10", "test"):
+    ...     images, labels = es.datasets.cifar10("test", limit=10)
+    ...     assert images.shape == (10, 3072)
     """
     return _pixels_and_labels("cifar10", split, limit, download)
 
 
-def available(name, split=None):
-    """Return whether an image set is on this machine, so that no download is needed.
+def available(name: str, split: str | None = None) -> bool:
+    """Tell whether an image set is on this machine, so that no download is needed.
 
-    ``name`` is ``"mnist"``, ``"fashion_mnist"`` or ``"cifar10"``; without ``split``,
-    both splits must be there.  Only the presence of the files is looked at.
+    Only the presence of the files is looked at.
+
+    Parameters
+    ----------
+    name : ``"mnist"``, ``"fashion_mnist"`` or ``"cifar10"``
+    split : ``"train"`` or ``"test"``, optional
+        Without it, both must be there.
+
+    Returns
+    -------
+    bool
+
+    Raises
+    ------
+    ValueError
+        For an unknown name or split.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.datasets.available("mnist") in (True, False)
+    True
     """
     splits = downloads.SPLITS if split is None else (split,)
     return all(downloads.find(name, one) is not None for one in splits)
 
 
-def fingerprint(name, split="train"):
-    """Return the SHA-256 (hex) of a split's pixels: one byte each, image after image.
+def fingerprint(name: str, split: str = "train") -> str:
+    """Return the SHA-256 of a split's pixels: one byte each, image after image.
 
     It tells whether these are the very images, in the same order, that stored results
     were computed from.  The bytes are in the layout of the loader's rows.
+
+    Parameters
+    ----------
+    name : ``"mnist"``, ``"fashion_mnist"`` or ``"cifar10"``
+    split : ``"train"`` or ``"test"``
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError, OSError
+        As :func:`mnist`.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> if es.datasets.available("mnist", "test"):
+    ...     assert len(es.datasets.fingerprint("mnist", "test")) == 64
     """
     pixels, _ = _read(name, split)
     return hashlib.sha256(pixels).hexdigest()
@@ -194,19 +316,3 @@ def _read(name, split, limit=None, download=False):
     except ValueError as error:
         error.add_note("The file was left alone; once it is gone, it can be replaced.")
         raise
-
-
-def _on_circle(angle):
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
-
-
-def _check(n, rng, **sizes):
-    require_generator(rng)
-    _check_sizes(n, **sizes)
-
-
-def _check_sizes(n, **sizes):
-    as_count(n, "n")
-    for name, value in sizes.items():
-        if not 0 <= as_number(value, name) < np.inf:
-            raise ValueError(f"{name} must be finite and at least 0, got {value}")

@@ -4,109 +4,24 @@ Each ``p`` stands for the family ``p_sigma = p * N(0, sigma^2 I)`` and answers t
 questions as :class:`empirical_score.EmpiricalScore`.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .._support.arrays import (
     array_namespace,
     as_count,
     as_points,
-    as_real,
     as_rows,
     like,
 )
-from .._support.draws import choose, normal
+from .._support.draws import as_generator, choose
+from .._support.show import described
+from .._support.types import Array, Level, Numbers, Points, Rng
+from .gaussian import Gaussian, as_real_array, as_vector
 from .score import Density, check_end_level
 
 __all__ = ["Gaussian", "GaussianMixture"]
-
-
-class Gaussian(Density):
-    """The normal distribution ``N(mean, cov)``: ``p_sigma = N(mean, cov + sigma^2 I)``.
-
-    Parameters
-    ----------
-    mean : array ``(d,)``
-    cov : number (times the identity), array ``(d,)`` (a diagonal) or ``(d, d)``
-        Symmetric and positive semidefinite; 0 is a point mass.
-
-    Raises
-    ------
-    ValueError
-        For wrong shapes, NaN, an asymmetric matrix or a negative variance.
-    """
-
-    def __init__(self, mean, cov=1.0):
-        self.mean = _vector(mean, "mean")
-        self.dimension = self.mean.shape[0]
-        self.variances, self.axes = _principal_axes(cov, self.dimension, "cov")
-
-    @property
-    def cov(self):
-        """The covariance matrix, ``(d, d)``."""
-        if self.axes is None:
-            return np.diag(self.variances)
-        return (self.axes * self.variances) @ self.axes.T
-
-    def log_density(self, x, sigma):
-        """Return ``log N(x; mean, cov + sigma^2 I)``, shape ``(m,)``."""
-        x, sigma = self._arguments(x, sigma)
-        xp = array_namespace(x)
-        z, variances = self._coordinates(x), self._variances(x)
-        total = variances + sigma[:, None] ** 2
-        return -0.5 * xp.sum(z**2 / total + xp.log(2 * np.pi * total), axis=1)
-
-    def covariance_product(self, x, sigma, v):
-        """Return ``Cov[Y | Y + sigma Z = x] v``, shape ``(m, d)``.
-
-        The posterior covariance is ``cov (cov + sigma^2 I)^{-1} sigma^2``, the same
-        at every ``x``.
-        """
-        x, sigma = self._arguments(x, sigma)
-        v = as_rows(v, "v", x.shape[0], self.dimension, x)
-        variances, noise = self._variances(x), sigma[:, None] ** 2
-        return self._rotate_back(
-            self._rotate(v) * (variances * noise / (variances + noise)), x
-        )
-
-    def sample(self, n, rng):
-        """Draw ``n`` points without added noise, shape ``(n, d)``."""
-        z = normal(rng, (as_count(n, "n"), self.dimension), self.mean)
-        return self.mean + self._rotate_back(z * np.sqrt(self.variances), z)
-
-    def sample_posterior(self, x, sigma, sigma_end, rng):
-        """Draw ``X_end`` given ``X_sigma = x`` exactly, shape ``(m, d)``.
-
-        Along an axis of variance v the posterior of ``Y + sigma_end Z`` has mean
-        ``mean + (v + sigma_end^2) / (v + sigma^2) (x - mean)`` and variance
-        ``(v + sigma_end^2) (sigma^2 - sigma_end^2) / (v + sigma^2)``: one exact step
-        of the reverse process, however long.
-        """
-        x, sigma = self._arguments(x, sigma)
-        xp = array_namespace(x)
-        end = check_end_level(sigma_end, sigma)
-        variances, noise = self._variances(x), sigma[:, None] ** 2
-        left, total = variances + end**2, variances + noise
-        z = normal(rng, tuple(x.shape), x)
-        spread = xp.sqrt(left * (noise - end**2) / total)
-        y = self._coordinates(x) * (left / total) + spread * z
-        return like(self.mean, x) + self._rotate_back(y, x)
-
-    def _shift(self, x, sigma):
-        variances, noise = self._variances(x), sigma[:, None] ** 2
-        z = self._coordinates(x)
-        return self._rotate_back(-z * (noise / (variances + noise)), x)
-
-    def _variances(self, x):
-        return like(self.variances, x)
-
-    def _coordinates(self, x):
-        return self._rotate(x - like(self.mean, x))
-
-    def _rotate(self, x):
-        return x if self.axes is None else x @ like(self.axes, x)
-
-    def _rotate_back(self, z, reference):
-        return z if self.axes is None else z @ like(self.axes, reference).T
 
 
 class GaussianMixture(Density):
@@ -115,13 +30,38 @@ class GaussianMixture(Density):
     Parameters
     ----------
     means : array ``(k, d)``
-    covs : number, array ``(k,)`` (one variance each), ``(d, d)`` (shared) or
-        ``(k, d, d)``
+        In units of the data, as all points and noise levels.
+    covs : number, array ``(k,)``, array ``(d, d)`` or array ``(k, d, d)``
+        Covariances: one variance for all, one for each component, one matrix for all,
+        or one for each.
     weights : array ``(k,)``, optional
         Positive, summing to one; equal by default.
+
+    Attributes
+    ----------
+    dimension : int
+        The number d of coordinates.
+    components : list of Gaussian
+        The k normal distributions.
+
+    Raises
+    ------
+    ValueError
+        For wrong shapes, NaN, a bad covariance, or weights that do not sum to one.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> p = es.GaussianMixture([[-1.0], [1.0]], 0.0)  # two points
+    >>> p.denoise(np.array([[0.5]]), 1.0).round(4)  # tanh(x / sigma^2)
+    array([[0.4621]])
+    >>> p
+    GaussianMixture(2 components, dimension=1)
     """
 
-    def __init__(self, means, covs=1.0, weights=None):
+    def __init__(
+        self, means: Numbers, covs: Numbers = 1.0, weights: Numbers | None = None
+    ) -> None:
         self.means = np.asarray(like(as_points(means, "means"), np.empty(0)))
         count, self.dimension = self.means.shape
         self.component_weights = _mixture_weights(weights, count)
@@ -130,22 +70,71 @@ class GaussianMixture(Density):
             Gaussian(mean, cov) for mean, cov in zip(self.means, covs, strict=True)
         ]
 
-    def log_weights(self, x, sigma):
-        """Return the log posterior probability of each component, ``(m, k)``."""
+    def __repr__(self):
+        count = f"{len(self.components)} components"
+        return described(self, count, dimension=self.dimension)
+
+    def log_weights(self, x: Points, sigma: Level) -> Array:
+        """Return the log posterior probability of each component.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+
+        Returns
+        -------
+        array ``(m, k)``
+        """
         joint = self._joint(x, sigma)
         return joint - _logsumexp(joint)[:, None]
 
-    def weights(self, x, sigma):
-        """Return the posterior probability of each component, ``(m, k)``."""
+    def weights(self, x: Points, sigma: Level) -> Array:
+        """Return the posterior probability of each component.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+
+        Returns
+        -------
+        array ``(m, k)``
+            Each row sums to one.
+        """
         log_weights = self.log_weights(x, sigma)
         return array_namespace(log_weights).exp(log_weights)
 
-    def log_density(self, x, sigma):
-        """Return ``log sum_k w_k N(x; means_k, covs_k + sigma^2 I)``, ``(m,)``."""
+    def log_density(self, x: Points, sigma: Level) -> Array:
+        """Return ``log sum_k w_k N(x; means_k, covs_k + sigma^2 I)`` in nats.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+
+        Returns
+        -------
+        array ``(m,)``
+        """
         return _logsumexp(self._joint(x, sigma))
 
-    def covariance_product(self, x, sigma, v):
-        """Return ``Cov[Y | Y + sigma Z = x] v``, ``(m, d)``, by total covariance."""
+    def covariance_product(self, x: Points, sigma: Level, v: Points) -> Array:
+        """Multiply by the posterior covariance: ``Cov[Y | Y + sigma Z = x] v``.
+
+        By the law of total covariance: within the components and between their means.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+        v : array ``(m, d)``
+            One vector for each row of ``x``.
+
+        Returns
+        -------
+        array ``(m, d)``
+        """
         x, sigma = self._arguments(x, sigma)
         v = as_rows(v, "v", x.shape[0], self.dimension, x)
         xp = array_namespace(x)
@@ -158,8 +147,20 @@ class GaussianMixture(Density):
             total = total + weights[:, k : k + 1] * (within + between)
         return total
 
-    def sample(self, n, rng):
-        """Draw ``n`` points without added noise, shape ``(n, d)``."""
+    def sample(self, n: int, rng: Rng) -> np.ndarray:
+        """Draw independent points without added noise.
+
+        Parameters
+        ----------
+        n : int
+            The number of points.
+        rng : numpy.random.Generator, torch.Generator or int seed
+
+        Returns
+        -------
+        array ``(n, d)``
+        """
+        rng = as_generator(rng)
         weights = np.broadcast_to(
             self.component_weights, (as_count(n, "n"), len(self.components))
         )
@@ -167,13 +168,28 @@ class GaussianMixture(Density):
             choose(rng, weights), lambda k, rows: self.components[k].sample(rows, rng)
         )
 
-    def sample_posterior(self, x, sigma, sigma_end, rng):
-        """Draw ``X_end`` given ``X_sigma = x`` exactly, shape ``(m, d)``.
+    def sample_posterior(
+        self, x: Points, sigma: Level, sigma_end: float, rng: Rng
+    ) -> Array:
+        """Draw ``X_end`` given ``X_sigma = x`` exactly: one reverse step, however long.
 
         First the component, by its posterior weight, then its Gaussian posterior.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+        sigma_end : number
+            The level to go to, at least 0 and below ``sigma``.
+        rng : numpy.random.Generator, torch.Generator or int seed
+
+        Returns
+        -------
+        array ``(m, d)``
         """
         x, sigma = self._arguments(x, sigma)
         check_end_level(sigma_end, sigma)
+        rng = as_generator(rng)
         labels = choose(rng, self.weights(x, sigma))
         xp = array_namespace(x)
         out = xp.zeros_like(x)
@@ -209,47 +225,8 @@ def _logsumexp(values):
     return top + xp.log(xp.sum(xp.exp(values - top[:, None]), axis=1))
 
 
-def _vector(value, name):
-    array = _real_array(value, name)
-    if array.ndim != 1:
-        raise ValueError(f"{name} must have shape (d,), got shape {array.shape}")
-    return as_points(array[None, :], name)[0]
-
-
-def _real_array(value, name):
-    array = np.asarray(like(as_real(value, name), np.empty(0)))
-    if not np.all(np.isfinite(array)):
-        raise ValueError(f"{name} holds NaN or infinity")
-    return array
-
-
-def _principal_axes(cov, dimension, name):
-    """Return the variances ``(d,)`` and axes ``(d, d)``, None for the coordinates."""
-    cov = _real_array(cov, name)
-    if cov.shape in ((), (dimension,)):
-        variances, axes = np.broadcast_to(cov, (dimension,)).copy(), None
-    elif cov.shape == (dimension, dimension):
-        if not np.allclose(cov, cov.T, rtol=1e-10, atol=1e-12 * np.abs(cov).max()):
-            gap = np.abs(cov - cov.T).max()
-            raise ValueError(f"{name} must be symmetric, got entries {gap:.3g} apart")
-        variances, axes = np.linalg.eigh((cov + cov.T) / 2)
-        # eigh returns tiny negative numbers for singular matrices.
-        rounding = 1e-12 * np.abs(variances).max()
-        variances = np.where(np.abs(variances) < rounding, 0.0, variances)
-    else:
-        raise ValueError(
-            f"{name} must be a number or have shape ({dimension},) or "
-            f"({dimension}, {dimension}), got shape {cov.shape}"
-        )
-    if np.any(variances < 0):
-        raise ValueError(
-            f"{name} must be positive semidefinite, got variance {variances.min():.3g}"
-        )
-    return variances, axes
-
-
 def _each_covariance(covs, count, dimension):
-    covs = _real_array(covs, "covs")
+    covs = as_real_array(covs, "covs")
     if covs.shape == (dimension, dimension) or covs.ndim == 0:
         return [covs] * count
     if covs.ndim in (1, 3) and covs.shape[0] == count:
@@ -263,7 +240,7 @@ def _each_covariance(covs, count, dimension):
 def _mixture_weights(weights, count):
     if weights is None:
         return np.full(count, 1.0 / count)
-    weights = _vector(weights, "weights")
+    weights = as_vector(weights, "weights")
     if weights.shape != (count,):
         raise ValueError(f"weights must have shape ({count},), got {weights.shape}")
     if np.any(weights <= 0) or abs(weights.sum() - 1) > 1e-9:

@@ -1,5 +1,7 @@
 """The base classes of all scores: Tweedie's formula and ``score(x, sigma)``."""
 
+from __future__ import annotations
+
 import numpy as np
 
 from .._support.arrays import (
@@ -8,6 +10,8 @@ from .._support.arrays import (
     as_points,
     as_sigma,
 )
+from .._support.show import described
+from .._support.types import Array, Level, Points
 
 __all__ = ["Density", "Score", "check_end_level"]
 
@@ -16,7 +20,7 @@ class Score:
     """A score ``s(x, sigma)``, made of a denoiser: the base class of all scores.
 
     A subclass sets ``dimension`` and defines ``denoise(x, sigma)``; the score follows
-    by Tweedie's formula (Robbins 1956; Efron 2011),
+    by Tweedie's formula,
 
         s(x, sigma) = (D(x, sigma) - x) / sigma^2,
 
@@ -26,7 +30,12 @@ class Score:
 
     Attributes
     ----------
-    dimension : int, the number ``d`` of columns of ``x``
+    dimension : int
+        The number ``d`` of columns of ``x``.
+
+    Notes
+    -----
+    Robbins (1956), Miyasawa (1961), Efron (2011); ``thm-tweedie`` in the book.
 
     Examples
     --------
@@ -35,17 +44,22 @@ class Score:
     ...     dimension = 2
     ...     def denoise(self, x, sigma):
     ...         return 0 * x
-    >>> Origin()(np.array([[2.0, 0.0]]), 2.0)
-    array([[-0.5, -0. ]])
+    >>> Origin()(np.array([[2.0, 4.0]]), 2.0)
+    array([[-0.5, -1. ]])
+    >>> Origin()
+    Origin(dimension=2)
     """
 
     dimension: int
 
-    def __call__(self, x, sigma):
+    def __repr__(self):
+        return described(self, dimension=getattr(self, "dimension", None))
+
+    def __call__(self, x: Points, sigma: Level) -> Array:
         """Return the score, ``(m, d)``; the same as :meth:`score`."""
         return self.score(x, sigma)
 
-    def score(self, x, sigma):
+    def score(self, x: Points, sigma: Level) -> Array:
         """Return ``(D(x, sigma) - x) / sigma^2``, shape ``(m, d)``.
 
         Raises ``TypeError`` and ``ValueError`` for an ``x`` that is not ``(m, d)`` of
@@ -55,10 +69,21 @@ class Score:
         x, sigma = self._arguments(x, sigma)
         return self._shift(x, sigma) / sigma[:, None] ** 2
 
-    def denoise(self, x, sigma):
-        """Return the denoiser ``D(x, sigma)``, shape ``(m, d)``.
+    def denoise(self, x: Points, sigma: Level) -> Array:
+        """Return the denoiser ``D(x, sigma)``.
 
         For a distribution it is the posterior mean ``E[Y | Y + sigma Z = x]``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, d)``
         """
         x, sigma = self._arguments(x, sigma)
         return x + self._shift(x, sigma)
@@ -74,7 +99,7 @@ class Score:
             )
         return self.denoise(x, sigma) - x
 
-    def _arguments(self, x, sigma):
+    def _arguments(self, x: Points, sigma: Level) -> tuple[Array, Array]:
         """Return ``x`` and ``sigma`` ``(m,)`` as checked arrays of one kind."""
         x = as_points(x, "x", self.dimension)
         return x, as_sigma(sigma, x.shape[0], x)
@@ -93,8 +118,20 @@ class Density(Score):
     True
     """
 
-    def log_density(self, x, sigma):
-        """Return ``log p_sigma(x)``, shape ``(m,)``, in nats."""
+    def log_density(self, x: Points, sigma: Level) -> Array:
+        """Return ``log p_sigma(x)``, the log density at a noise level, in nats.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+        """
         raise NotImplementedError(
             f"{type(self).__name__} must define log_density(x, sigma)"
         )

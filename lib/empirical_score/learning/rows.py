@@ -14,7 +14,7 @@ from .._support.arrays import (
 )
 from .._support.draws import normal, uniform
 
-__all__ = ["fixed_rows", "fresh_rows", "noise_levels"]
+__all__ = ["fixed_rows", "fresh_rows", "noise_levels", "point_target"]
 
 
 def noise_levels(sigma, rng, reference):
@@ -35,15 +35,15 @@ def noise_levels(sigma, rng, reference):
 
 
 def fresh_rows(data, level, rng, batch, target):
-    """Return a function that noises a batch of data anew: x, sigma, aim, weights."""
+    """Return a function that noises a batch of data anew: x, sigma, target, weights."""
     count = data.shape[0] if batch is None else as_count(batch, "batch")
 
     def rows():
         index = _every(data) if batch is None else _some(rng, count, data)
         y, sigma = data[index], level(count)
         x = y + sigma[:, None] * normal(rng, tuple(y.shape), y)
-        aim = _aim(target, x, sigma, y, index)
-        return x, sigma, aim, y.new_full((count,), 1 / count)
+        wanted = _wanted(target, x, sigma, y, index)
+        return x, sigma, wanted, y.new_full((count,), 1 / count)
 
     return rows
 
@@ -69,24 +69,31 @@ def fixed_rows(data, level, rng, batch, target, noise, noise_weights):
     index = _every(data).repeat_interleave(count)
     y, sigma = data[index], level(n * count)
     x = y + sigma[:, None] * z
-    every = x, sigma, _aim(target, x, sigma, y, index), weights.repeat(n) / n
+    every = x, sigma, _wanted(target, x, sigma, y, index), weights.repeat(n) / n
     if batch is None:
         return lambda: every
     batch = as_count(batch, "batch")
 
     def rows():
         chosen = _some(rng, batch, x)
-        x_, sigma_, aim, weight = (part[chosen] for part in every)
-        return x_, sigma_, aim, weight * (n * count / batch)
+        x_, sigma_, wanted, weight = (part[chosen] for part in every)
+        return x_, sigma_, wanted, weight * (n * count / batch)
 
     return rows
 
 
-def _aim(target, x, sigma, y, index):
+def point_target(target):
+    """Return the target as a function of ``(x, sigma, index)``, None for a score."""
+    named = (getattr(target, name, None) for name in ("target", "aim"))
+    return next(filter(callable, named), None)
+
+
+def _wanted(target, x, sigma, y, index):
     if target is None:
         return y
-    if hasattr(target, "aim"):
-        return like(target.aim(x, sigma, index), x).detach()
+    of_points = point_target(target)
+    if of_points:
+        return like(of_points(x, sigma, index), x).detach()
     return like(target.denoise(x, sigma), x).detach()
 
 

@@ -2,11 +2,15 @@
 
 Denoising score matching asks for the clean point behind a noised one.  Zhou, Zhang &
 Wright (2026, eq. 10) ask instead for an average of the training points around that
-clean point, with weights at a temperature.  An *aim* is what one noised point is
-trained on; least squares learns the mean of the aims that lead to the same place.
+clean point, with weights at a temperature.  The *target* is what the network is
+trained on at one noised point; least squares learns the mean of the targets that lead
+to the same place.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 import numpy as np
 
@@ -21,9 +25,11 @@ from .._support.arrays import (
     like,
     row_blocks,
 )
+from .._support.show import described
+from .._support.types import Array, Level, Numbers, Points
 from ..distributions.score import Score
 from ..exact.neighbors import nearest
-from ..exact.score import as_empirical
+from ..exact.score import EmpiricalScore, as_empirical
 
 __all__ = ["NeighborTarget"]
 
@@ -33,22 +39,21 @@ class NeighborTarget(Score):
 
     For ``x = y_i + sigma z`` and the list N of the ``K`` neighbors of ``y_i``
 
-        aim = x + sum_{j in N} v_j (y_j - x),
+        target = x + sum_{j in N} v_j (y_j - x),
         v = softmax_j( -|x - y_j|^2 / (2 T sigma^2) ),    or, with ``power``,
         v = softmax_j( -(power / T) log |x - y_j| ),
 
     the sums and the softmax over N only.  With ``component="implied"`` each term is
-    multiplied by ``sigma^2 / sigma_j*^2``, where ``sigma_j*^2 = |x - y_j|^2 / power``:
-    the score ``sum_j v_j (y_j - x) / sigma_j*^2`` of Zhou, Zhang & Wright (2026, eq.
-    10) as an aim.  Their public code has ``"shared"``.
+    multiplied by ``sigma^2 / sigma_j*^2``, where ``sigma_j*^2 = |x - y_j|^2 / power``.
 
     Called as a score, ``target(x, sigma)``, or asked to ``denoise``, it answers what a
-    perfect network learns from it: the mean of the aim over the posterior of ``y_i``,
-    ``D(x, sigma) = sum_i w_i(x, sigma) aim_i``, w the weights of ``EmpiricalScore``.
+    perfect network learns from it: the mean of the target over the posterior of y_i,
+    ``D(x, sigma) = sum_i w_i(x, sigma) target_i``, w the weights of ``EmpiricalScore``.
 
     Parameters
     ----------
     data : array ``(n, d)`` or EmpiricalScore
+        The training points.
     neighbors : int K from 1 to n, or integer array ``(n, K)``
         How many neighbors; or for each point its list, for lists of your own.
     temperature : positive number, or callable ``(m,)`` to ``(m,)``
@@ -63,32 +68,47 @@ class NeighborTarget(Score):
     features : array ``(n, f)``, optional
         Where to look for the neighbors of the clean points; ``data`` by default.
     below : positive number, optional
-        At this level and above the aim is the clean point itself.
+        At this level and above the target is the clean point itself.
     memory : int
         Bound, in bytes, on the temporary arrays of ``denoise``.
-
-    With one neighbor it is denoising score matching, with all n and Gaussian weights
-    the tempered score.  There is no ``log_density``: the field need not be a gradient.
 
     Raises
     ------
     TypeError, ValueError
         For bad arrays, counts, lists or options; the message names the argument.
+
+    Notes
+    -----
+    Zhou, Zhang & Wright (2026, eq. 10): ``"implied"`` is their score ``sum_j v_j
+    (y_j - x) / sigma_j*^2`` as a target, their public code has ``"shared"``.  In the
+    book ``thm-target-mean`` and ``cor-named-targets``: with one neighbor it is
+    denoising score matching, with all n and Gaussian weights the tempered score.  There
+    is no ``log_density``: the field need not be a gradient.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> target = es.NeighborTarget([[0.0], [2.0], [9.0]], 2)
+    >>> target.target(np.array([[1.0]]), 1.0, [0])  # halfway between neighbors
+    array([[1.]])
+    >>> print(target)  # doctest: +NORMALIZE_WHITESPACE
+    NeighborTarget(data of shape (3, 1), neighbors=2, temperature=1.0, power=None,
+                   component='shared', around='clean')
     """
 
     def __init__(
         self,
-        data,
-        neighbors,
-        temperature=1.0,
+        data: Points | EmpiricalScore,
+        neighbors: int | Points,
+        temperature: float | Callable[[Array], Array] = 1.0,
         *,
-        power=None,
-        component="shared",
-        around="clean",
-        features=None,
-        below=None,
-        memory=2**27,
-    ):
+        power: float | None = None,
+        component: str = "shared",
+        around: str = "clean",
+        features: Points | None = None,
+        below: float | None = None,
+        memory: int = 2**27,
+    ) -> None:
         self._base = as_empirical(data)
         self.data, self.dimension = self._base.data, self._base.dimension
         _one_of(component, "component", ("shared", "implied"))
@@ -103,10 +123,22 @@ class NeighborTarget(Score):
         self.below = math.inf if below is None else as_positive_number(below, "below")
         self.memory = as_positive_number(memory, "memory")
         self.lists = _neighbor_lists(self.data, neighbors, around, features)
-        self._copies = {}
+        self._copies: dict[tuple[str, str, str], tuple[Array, Array]] = {}
 
-    def aim(self, x, sigma, index):
-        """Return the aims of noised points, ``(m, d)``.
+    def __repr__(self):
+        data = f"data of shape {tuple(self.data.shape)}"
+        return described(
+            self,
+            data,
+            neighbors=self.lists.shape[1],
+            temperature=self.temperature,
+            power=self.power,
+            component=self.component,
+            around=self.around,
+        )
+
+    def target(self, x: Points, sigma: Level, index: Numbers) -> Array:
+        """Return the targets at noised points, ``(m, d)``.
 
         ``x`` is ``(m, d)``, ``sigma`` a positive number or ``(m,)``, and ``index``
         ``(m,)`` says of which training point each row is a noised copy.
@@ -122,11 +154,23 @@ class NeighborTarget(Score):
         pull = self._pull(points[chosen] - x[:, None, :], sigma)
         return x + array_namespace(x).where(plain, points[index] - x, pull)
 
-    def variance(self, x, sigma):
-        """Return ``E[ |aim - D(x, sigma)|^2 | x ]``, ``(m,)``: what no network removes.
+    aim = target  # the former name
+
+    def variance(self, x: Points, sigma: Level) -> Array:
+        """Return ``E[ |target - D(x, sigma)|^2 | x ]``: what no network removes.
 
         It is the part of the loss at one noised point that the best network pays, and
         the noise of its gradients.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+        sigma : positive number or array ``(m,)``
+
+        Returns
+        -------
+        array ``(m,)``
+            In squared units of the data.
         """
         x, sigma = self._arguments(x, sigma)
         spread = []
@@ -142,7 +186,7 @@ class NeighborTarget(Score):
         return like(np.concatenate(means), x)
 
     def _outcomes(self, x, sigma):
-        """Yield ``w_i`` ``(m, n)`` and ``aim_i - x`` ``(m, n, d)``, by blocks of x."""
+        """Yield ``w_i`` ``(m, n)``, ``target_i - x`` ``(m, n, d)``, by blocks of x."""
         number = np.empty(0)
         x, sigma, data = (like(array, number) for array in (x, sigma, self.data))
         weights = like(self._base.weights(x, sigma), number)
@@ -162,13 +206,13 @@ class NeighborTarget(Score):
             yield weights[rows], np.where(plain, ways, pulls)
 
     def _pull(self, ways, sigma):
-        """Return ``aim - x``, ``(m, d)``, from the ways to the points of the lists."""
+        """Return ``target - x``, ``(m, d)``, from the ways to the lists' points."""
         xp = array_namespace(ways)
         share = self._shares(xp.sum(ways**2, axis=2), sigma[:, None])
         return xp.sum(share[:, :, None] * ways, axis=1)
 
     def _shares(self, squares, sigma):
-        """Return the factors of ``y_j - x`` in the aim; the last axis is the list."""
+        """Return the factors of ``y_j - x`` in the target; the last axis is a list."""
         xp = array_namespace(squares)
         temperature = self._temperature(sigma.reshape(-1)).reshape(sigma.shape)
         squares = xp.clip(squares, xp.finfo(squares.dtype).tiny, None)

@@ -5,29 +5,40 @@ sampler that takes its steps from a schedule drifts away from it; what keeps the
 together is a corrector (Song et al. 2021, Algorithm 4) or steps that need no level.
 """
 
+from __future__ import annotations
+
 import math
 
 from .._support.arrays import array_namespace, as_count, as_points, as_positive_number
-from .._support.draws import normal
+from .._support.draws import as_generator, normal
+from .._support.types import (
+    Array,
+    Callback,
+    Denoise,
+    Numbers,
+    Points,
+    Rng,
+    ScoreFunction,
+)
 from .samplers import walk
 
 __all__ = ["sample_corrected", "sample_fixed_point"]
 
 
 def sample_corrected(
-    score,
-    x,
-    levels,
-    rng,
+    score: ScoreFunction,
+    x: Points,
+    levels: Numbers,
+    rng: Rng,
     *,
-    predictor="sde",
-    corrector="annealed",
-    size=0.16,
-    temperature=1.0,
-    trajectory=False,
-    callback=None,
-):
-    """Alternate a corrector at each level with a predictor to the next.
+    predictor: str | None = "sde",
+    corrector: str | None = "annealed",
+    size: float = 0.16,
+    temperature: float = 1.0,
+    trajectory: bool = False,
+    callback: Callback | None = None,
+) -> Array:
+    """Sample with a corrector at each level and a predictor to the next.
 
     From level t to s, with ``v = t^2 - s^2``, the predictors are
 
@@ -44,14 +55,29 @@ def sample_corrected(
     Parameters
     ----------
     score : callable ``(x, sigma) -> (m, d)``
-    x : array ``(m, d)``, states at ``levels[0]``
-    levels : sequence of floats, strictly falling noise levels; the last may be 0
-    rng : ``numpy.random.Generator`` or ``torch.Generator``
+        Any score in the convention ``x = y + sigma z``.
+    x : array ``(m, d)``
+        States at ``levels[0]``.
+    levels : sequence of floats, strictly falling
+        Noise levels, in units of the data; the last may be 0.
+    rng : numpy.random.Generator, torch.Generator or int seed
+        The only source of randomness.
     predictor : ``"ode"``, ``"sde"`` or None
+        The step to the next level.
     corrector : ``"langevin"``, ``"annealed"`` or None
-    size : positive number, the ``size`` above
-    temperature : positive number, 1 for Langevin dynamics of the score's own law
-    trajectory, callback : as in :func:`empirical_score.sample_ode`
+        The step at a level.
+    size : positive number
+        The ``size`` above.
+    temperature : positive number
+        1 for Langevin dynamics of the score's own distribution.
+    trajectory : bool
+        Return all states in place of the last.
+    callback : callable ``(step, x)``, optional
+        Called after every step, for instance to show progress.
+
+    Returns
+    -------
+    array ``(m, d)``, or ``(len(levels), m, d)`` with ``trajectory``
 
     Raises
     ------
@@ -59,6 +85,19 @@ def sample_corrected(
         For bad levels, an unknown method, or a size or temperature not positive.
     FloatingPointError
         If a step leaves the finite numbers.
+
+    Notes
+    -----
+    Song et al. (2021), Algorithm 4.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> score, x = es.Gaussian([3.0], 0.0), np.zeros((1, 1))
+    >>> es.sample_corrected(
+    ...     score, x, [2.0, 0.0], 0, predictor="ode", corrector=None
+    ... )  # x + v / 2 score = 0 + 2 * 3 / 4
+    array([[1.5]])
     """
     if predictor not in ("ode", "sde", None):
         raise ValueError(f"predictor must be 'ode', 'sde' or None, got {predictor!r}")
@@ -68,6 +107,7 @@ def sample_corrected(
         )
     size = as_positive_number(size, "size")
     temperature = as_positive_number(temperature, "temperature")
+    rng = as_generator(rng)
 
     def correct(x, t):
         xp = array_namespace(x)
@@ -92,23 +132,39 @@ def sample_corrected(
     return walk(step, x, levels, trajectory, callback)
 
 
-def sample_fixed_point(denoise, x, steps, rate=0.2, *, trajectory=False, callback=None):
+def sample_fixed_point(
+    denoise: Denoise,
+    x: Points,
+    steps: int,
+    rate: float = 0.2,
+    *,
+    trajectory: bool = False,
+    callback: Callback | None = None,
+) -> Array:
     """Repeat ``x <- x + rate (D(x) - x)``: a sampler that never asks for a level.
 
     With ``D(x) = x + sigma*(x)^2 score(x)``, ``sigma*`` the level that x implies, it
-    climbs the log density in steps of the right size (the adaptive rule of Zhou, Zhang
-    & Wright 2026); each step shrinks the distance to the guess by ``1 - rate``.
+    climbs the log density in steps of the right size; each step shrinks the distance to
+    the guess by ``1 - rate``.
 
     Parameters
     ----------
     denoise : callable ``x -> (m, d)``
         A guess of the clean point, for instance ``UnconditionalScore.denoise``.
     x : array ``(m, d)``
-    steps : int, at least 1
+        The states to start from.
+    steps : int
+        At least 1.
     rate : number in (0, 1]
+        The share of the way to the guess that a step takes.
     trajectory : bool
-        Return all states, ``(steps + 1, m, d)``, in place of the last, ``(m, d)``.
+        Return all states in place of the last.
     callback : callable ``(step, x)``, optional
+        Called after every step, for instance to show progress.
+
+    Returns
+    -------
+    array ``(m, d)``, or ``(steps + 1, m, d)`` with ``trajectory``
 
     Raises
     ------
@@ -116,6 +172,16 @@ def sample_fixed_point(denoise, x, steps, rate=0.2, *, trajectory=False, callbac
         For a bad ``x``, number of steps or rate.
     FloatingPointError
         If a step leaves the finite numbers.
+
+    Notes
+    -----
+    The adaptive rule of Zhou, Zhang & Wright (2026).
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> es.sample_fixed_point(lambda x: 0 * x + 8, np.zeros((1, 1)), 3, rate=0.5)
+    array([[7.]])
     """
     rate = as_positive_number(rate, "rate")
     if rate > 1:

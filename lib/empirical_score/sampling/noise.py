@@ -5,16 +5,17 @@ score is a function of ``(x, sigma)``.  Scaled processes are converted here and
 nowhere else.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .._support.arrays import (
-    as_count,
-    as_points,
-    as_positive_number,
     as_real,
-    as_sigma,
     like,
 )
+from .._support.types import Array, Level
+from .levels import geometric_levels, karras_levels
+from .process import Process
 
 __all__ = [
     "FlowMatching",
@@ -25,130 +26,96 @@ __all__ = [
 ]
 
 
-class _Process:
-    """A linear forward process ``X_t | X_0 = y ~ N(alpha_t y, sigma_t^2 I)``.
+class VarianceExploding(Process):
+    """The process ``dX = sqrt(2 t) dB``: ``X_t = X_0 + t z``, time is noise level.
 
-    ``X_t / alpha_t`` is the variance-exploding ``y + s z`` at noise level
-    ``s = sigma_t / alpha_t``, and the two scores differ by the factor ``1 / alpha_t``.
+    Notes
+    -----
+    The book's own convention (Song et al. 2021; Karras, Aittala, Aila & Laine 2022).
+    Time and ``sigma`` have the unit of the data.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> process = es.VarianceExploding()
+    >>> process.noise_level(3.0), process.added_variance(3.0, 1.0)
+    (3.0, 8.0)
     """
 
-    def noise_level(self, t):
-        """Return ``sigma_t / alpha_t``, the noise level of ``X_t / alpha_t``."""
-        return self.sigma(t) / self.alpha(t)
-
-    def to_noise_level(self, x, t):
-        """Map ``(x_t, t)`` to ``(x, sigma)`` of the variance-exploding process."""
-        sigma = float(self.noise_level(t))
-        return x / float(self.alpha(t)), sigma
-
-    def from_noise_level(self, x, sigma):
-        """Map ``(x, sigma)`` of the variance-exploding process to ``(x_t, t)``."""
-        t = self.time(sigma)
-        return x * float(self.alpha(t)), t
-
-    def score(self, score, x, t):
-        """Return ``grad log p_t(x_t)`` from a ``score(x, sigma)`` of this library.
-
-        ``grad log p_t(x) = score(x / alpha_t, sigma_t / alpha_t) / alpha_t``.
-        """
-        return score(*self.to_noise_level(x, t)) / float(self.alpha(t))
-
-    def velocity(self, score, x, t):
-        """Return ``dx_t/dt`` of the probability flow from a ``score(x, sigma)``.
-
-        ``f(x, t) - g(t)^2 / 2 grad log p_t(x)``, the mean of ``dX_t/dt`` over all
-        data and noise that meet in ``x`` at time ``t > 0``; shape ``(m, d)``.
-        """
-        slope = self.score(score, x, t)
-        return self.drift(x, t) - self.squared_diffusion(t) / 2 * slope
-
-    def from_velocity(self, velocity):
-        """Return the ``score(x, sigma)`` of which ``velocity(x_t, t)`` is the velocity.
-
-        The inverse of :meth:`velocity`: it makes of a network that was trained to give
-        the velocity a score like any other of this library.  ``velocity`` is called
-        with ``x_t`` of shape ``(m, d)`` and ``t`` a float, or ``(m,)`` where ``sigma``
-        is an array.
-        """
-
-        def score(x, sigma):
-            x = as_points(x, "x")
-            sigma = sigma if np.ndim(sigma) == 0 else as_sigma(sigma, x.shape[0], x)
-            t = self.time(like(as_real(sigma, "sigma"), np.empty(0)))
-            alpha, half = self.alpha(t), self.squared_diffusion(t) / 2
-            alpha, half = (_column(part, x) for part in (alpha, half))
-            x = x * alpha
-            moves = velocity(x, float(t) if np.ndim(t) == 0 else like(t, x))
-            return alpha / half * (self.drift(x, _column(t, x)) - moves)
-
-        return score
-
-
-class VarianceExploding(_Process):
-    """The process ``dX = sqrt(2 t) dB``: ``X_t = X_0 + t z``, time is noise level."""
-
-    def alpha(self, t):
+    def alpha(self, t: Level) -> float:
         """Return the factor of the data, 1 at every ``t``."""
         return 1.0
 
-    def sigma(self, t):
+    def sigma(self, t: Level) -> Level:
         """Return the standard deviation of the noise, ``t`` itself."""
         return t
 
-    def time(self, sigma):
+    def time(self, sigma: Level) -> Level:
         """Return the time at which the noise level is ``sigma``."""
         return sigma
 
-    def drift(self, x, t):
+    def drift(self, x: Array, t: Level) -> Array:
         """Return the forward drift, 0."""
         return 0.0 * x
 
-    def squared_diffusion(self, t):
+    def squared_diffusion(self, t: Level) -> Level:
         """Return ``g(t)^2 = d sigma^2 / dt = 2 t``."""
         return 2.0 * t
 
-    def added_variance(self, t, s):
+    def added_variance(self, t: Level, s: Level) -> Level:
         """Return the integral of ``g^2`` from ``s`` up to ``t``: ``t^2 - s^2``."""
         return (t - s) * (t + s)
 
 
-class OrnsteinUhlenbeck(_Process):
+class OrnsteinUhlenbeck(Process):
     """The process ``dX = -X dt + sqrt(2) dB`` of Li, Chen & Li (2024).
 
     ``X_t | X_0 = y ~ N(e^{-t} y, (1 - e^{-2t}) I)``; the standard normal is invariant.
     ``t`` is a positive number (an array too, where no ``x`` is involved).
+
+    Notes
+    -----
+    At noise level ``sigma = sqrt(e^{2t} - 1)``, ``e^t X_t`` is the variance-exploding
+    process: ``prop-ou-ve`` in the book.  Times have no unit.
+
+    Examples
+    --------
+    >>> import math, empirical_score as es
+    >>> process = es.OrnsteinUhlenbeck()
+    >>> round(float(process.noise_level(math.log(2))) ** 2, 6)  # e^{2t} - 1
+    3.0
     """
 
-    def alpha(self, t):
+    def alpha(self, t: Level) -> Level:
         """Return ``e^{-t}``, the factor of the data."""
         return np.exp(-_time(t))
 
-    def sigma(self, t):
+    def sigma(self, t: Level) -> Level:
         """Return ``sqrt(1 - e^{-2t})``, the standard deviation of the noise."""
         return np.sqrt(-np.expm1(-2 * _time(t)))
 
-    def noise_level(self, t):
+    def noise_level(self, t: Level) -> Level:
         """Return ``sqrt(e^{2t} - 1)``, the noise level of ``e^t X_t``."""
         return np.sqrt(np.expm1(2 * _time(t)))
 
-    def time(self, sigma):
+    def time(self, sigma: Level) -> Level:
         """Return ``log(1 + sigma^2) / 2``, the time with noise level ``sigma``."""
         return 0.5 * np.log1p(np.square(_time(sigma, "sigma")))
 
-    def drift(self, x, t):
+    def drift(self, x: Array, t: Level) -> Array:
         """Return the forward drift ``-x``."""
         return -x
 
-    def squared_diffusion(self, t):
+    def squared_diffusion(self, t: Level) -> Level:
         """Return ``g(t)^2 = 2``."""
         return 2.0
 
-    def added_variance(self, t, s):
+    def added_variance(self, t: Level, s: Level) -> Level:
         """Return the integral of ``g^2`` from ``s`` up to ``t``: ``2 (t - s)``."""
         return 2.0 * (t - s)
 
 
-class FlowMatching(_Process):
+class FlowMatching(Process):
     """The straight path ``x_t = (1 - t) x_0 + t z`` from data at 0 to noise at 1.
 
     With ``x_0 = y`` a data point and ``z`` standard normal,
@@ -163,63 +130,66 @@ class FlowMatching(_Process):
 
     Times ``0 <= t < 1`` have no unit (an array too, where no ``x`` is involved;
     :meth:`alpha` and :meth:`sigma` take ``t = 1`` as well); ``x`` and ``sigma`` have
-    the unit of the data.  ``X_t`` has the law of ``dX = f dt + g dB`` with
-    ``f = -x / (1 - t)`` and ``g^2 = 2 t / (1 - t)``, so that samplers can run in this
-    time too: from ``t`` below 1, where the noise level is still finite, down to 0.
+    the unit of the data.
 
     Raises
     ------
     ValueError
         For a time that is negative, not finite, or too late.
 
-    References
-    ----------
-    Lipman, Chen, Ben-Hamu, Nickel & Le (2023); Liu, Gong & Liu (2023).  Both let time
-    run from noise to data: their ``t`` is ``1 - t``, their velocity ``-u``.
+    Notes
+    -----
+    Lipman, Chen, Ben-Hamu, Nickel & Le (2023); Liu, Gong & Liu (2023);
+    ``prop-flow-matching`` in the book.  Both papers let time run from noise to data:
+    their ``t`` is ``1 - t``, their velocity ``-u``.
+
+    ``X_t`` has the distribution of ``dX = f dt + g dB`` with ``f = -x / (1 - t)`` and
+    ``g^2 = 2 t / (1 - t)``, so that samplers can run in this time too: from ``t`` below
+    1, where the noise level is still finite, down to 0.
 
     Examples
     --------
     >>> import numpy as np
     >>> import empirical_score as es
-    >>> flow, law = es.FlowMatching(), es.Gaussian([3.0], 0.0)
+    >>> flow, point = es.FlowMatching(), es.Gaussian([3.0], 0.0)
     >>> flow.noise_level(0.75), flow.time(3.0)
     (np.float64(3.0), np.float64(0.75))
     >>> x = np.array([[1.5]])  # (1 - t) y + t z for y = 3 and z = 0, at t = 1 / 2
-    >>> flow.velocity(law, x, 0.5)
+    >>> flow.velocity(point, x, 0.5)
     array([[-3.]])
-    >>> score = flow.from_velocity(lambda x, t: flow.velocity(law, x, t))
-    >>> score(np.array([[1.0]]), 2.0), law(np.array([[1.0]]), 2.0)
+    >>> score = flow.from_velocity(lambda x, t: flow.velocity(point, x, t))
+    >>> score(np.array([[1.0]]), 2.0), point(np.array([[1.0]]), 2.0)
     (array([[0.5]]), array([[0.5]]))
     """
 
-    def alpha(self, t):
+    def alpha(self, t: Level) -> Level:
         """Return ``1 - t``, the factor of the data."""
         return 1.0 - _time(t, last=1.0)
 
-    def sigma(self, t):
+    def sigma(self, t: Level) -> Level:
         """Return the standard deviation of the noise, ``t`` itself."""
         return _time(t, last=1.0)[()]
 
-    def noise_level(self, t):
+    def noise_level(self, t: Level) -> Level:
         """Return ``t / (1 - t)``, the noise level of ``X_t / (1 - t)``."""
         t = _time(t, below=1.0)
         return t / (1.0 - t)
 
-    def time(self, sigma):
+    def time(self, sigma: Level) -> Level:
         """Return ``sigma / (1 + sigma)``, the time with noise level ``sigma``."""
         sigma = _time(sigma, "sigma")
         return sigma / (1.0 + sigma)
 
-    def drift(self, x, t):
+    def drift(self, x: Array, t: Level) -> Array:
         """Return the forward drift ``-x / (1 - t)``."""
         _time(t, below=1.0)
         return -x / (1.0 - t)
 
-    def squared_diffusion(self, t):
+    def squared_diffusion(self, t: Level) -> Level:
         """Return ``g(t)^2 = 2 t / (1 - t)``."""
         return _plain(2.0 * self.noise_level(t))
 
-    def added_variance(self, t, s):
+    def added_variance(self, t: Level, s: Level) -> Level:
         """Return the integral of ``g^2`` from ``s`` up to ``t``.
 
         ``2 log((1 - s) / (1 - t)) - 2 (t - s)``, without cancellation.
@@ -230,54 +200,6 @@ class FlowMatching(_Process):
         return _plain(2.0 * np.where(ratio < 0.5, near, np.log1p(ratio) - (t - s)))
 
 
-def geometric_levels(count, sigma_max=80.0, sigma_min=0.002, *, zero=False):
-    """Return ``count`` noise levels that fall by one common factor.
-
-    ``sigma_k = sigma_max (sigma_min / sigma_max)^{k / (count - 1)}``; with
-    ``zero=True`` a final level 0 follows.  Raises ``ValueError`` unless
-    ``count >= 2`` and ``sigma_max > sigma_min > 0``.
-    """
-    _check_levels(count, sigma_max, sigma_min)
-    levels = np.geomspace(sigma_max, sigma_min, count)
-    return np.append(levels, 0.0) if zero else levels
-
-
-def karras_levels(count, sigma_max=80.0, sigma_min=0.002, *, rho=7.0, zero=False):
-    """Return the noise levels of Karras, Aittala, Aila & Laine (2022), eq. 5.
-
-    ``sigma_k = (sigma_max^{1/rho} + k/(count-1) (sigma_min^{1/rho} -
-    sigma_max^{1/rho}))^rho``; with ``zero=True`` a final level 0 follows.
-    """
-    _check_levels(count, sigma_max, sigma_min)
-    rho = as_positive_number(rho, "rho")
-    roots = np.linspace(sigma_max ** (1 / rho), sigma_min ** (1 / rho), count)
-    levels = roots**rho
-    levels[0], levels[-1] = sigma_max, sigma_min
-    return np.append(levels, 0.0) if zero else levels
-
-
-def check_decreasing(levels, name="levels"):
-    """Return ``levels`` as a float64 array; raise unless it falls strictly to >= 0."""
-    levels = np.asarray(like(as_real(levels, name), np.empty(0)))
-    if levels.ndim != 1 or levels.shape[0] < 2:
-        raise ValueError(
-            f"{name} must be a sequence of at least two noise levels, "
-            f"got shape {levels.shape}"
-        )
-    if not np.all(np.isfinite(levels)) or levels[-1] < 0:
-        raise ValueError(
-            f"{name} must be finite and not negative, got {levels[0]} to {levels[-1]}"
-        )
-    rises = np.flatnonzero(np.diff(levels) >= 0)
-    if rises.size:
-        before, after = levels[rises[0]], levels[rises[0] + 1]
-        raise ValueError(
-            f"{name} must fall strictly, from much noise to little, "
-            f"got {after} after {before}"
-        )
-    return levels
-
-
 def _time(value, name="t", *, last=None, below=np.inf):
     value = like(as_real(value, name), np.empty(0))
     if not np.all((value >= 0) & (value < below)):
@@ -286,11 +208,6 @@ def _time(value, name="t", *, last=None, below=np.inf):
     if last is not None and not np.all(value <= last):
         raise ValueError(f"{name} must be at most {last:g}, got {value}")
     return value
-
-
-def _column(value, x):
-    """Return a number as a float, one number for each row of ``x`` as a column."""
-    return float(value) if np.ndim(value) == 0 else like(value, x)[:, None]
 
 
 def _plain(value):
@@ -307,14 +224,3 @@ def _log1p_minus(w):
     r = w / (2.0 + w)
     powers = r[..., None] ** np.arange(2, 26, 2) / np.arange(3, 27, 2)
     return r * (2.0 * np.sum(powers, axis=-1) - w)
-
-
-def _check_levels(count, sigma_max, sigma_min):
-    as_count(count, "count", 2)
-    sigma_max = as_positive_number(sigma_max, "sigma_max")
-    sigma_min = as_positive_number(sigma_min, "sigma_min")
-    if not sigma_max > sigma_min:
-        raise ValueError(
-            "expected sigma_max > sigma_min > 0, got "
-            f"sigma_max={sigma_max}, sigma_min={sigma_min}"
-        )

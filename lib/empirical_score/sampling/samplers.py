@@ -9,17 +9,32 @@ and the probability-flow ODE ``dx/dt = f - g^2 s / 2`` have the same marginals
 in which the levels are the noise levels and the ODE is ``dx/dsigma = -sigma s``.
 """
 
+from __future__ import annotations
+
 from .._support.arrays import array_namespace, as_points
-from .._support.draws import normal
-from .noise import VarianceExploding, check_decreasing
+from .._support.draws import as_generator, normal
+from .._support.types import Array, Callback, Numbers, Points, Rng, ScoreFunction
+from .levels import check_decreasing
+from .noise import VarianceExploding
+from .process import Process
 
 __all__ = ["sample_ode", "sample_sde"]
 
 
 def sample_ode(
-    score, x, levels, method="heun", *, process=None, trajectory=False, callback=None
-):
+    score: ScoreFunction,
+    x: Points,
+    levels: Numbers,
+    method: str = "heun",
+    *,
+    process: Process | None = None,
+    trajectory: bool = False,
+    callback: Callback | None = None,
+) -> Array:
     """Integrate the probability-flow ODE from ``levels[0]`` down to ``levels[-1]``.
+
+    ``dx/dt = f(x, t) - g(t)^2 / 2 grad log p_t(x)``; for the variance-exploding process
+    ``dx/dsigma = -sigma score(x, sigma)``.
 
     Parameters
     ----------
@@ -30,21 +45,39 @@ def sample_ode(
     levels : sequence of floats, strictly falling
         Noise levels, or the times of ``process``.  The last may be 0; the score is
         never evaluated there.
-    method : ``"euler"`` (order 1) or ``"heun"`` (order 2; Euler into level 0)
-        Karras, Aittala, Aila & Laine (2022), Algorithm 1 without churn.
-    process : a process of ``empirical_score.sampling.noise``, optional
+    method : ``"euler"`` or ``"heun"``
+        Order 1, or order 2 with an Euler step into level 0.
+    process : VarianceExploding, OrnsteinUhlenbeck or FlowMatching, optional
         Variance-exploding by default.
     trajectory : bool
-        Return all states, ``(len(levels), m, d)``, in place of the last, ``(m, d)``.
+        Return all states in place of the last.
     callback : callable ``(step, x)``, optional
         Called after every step, for instance to show progress.
 
+    Returns
+    -------
+    array ``(m, d)``, or ``(len(levels), m, d)`` with ``trajectory``
+
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         For levels that do not fall strictly or are negative, or an unknown method.
     FloatingPointError
         If a step leaves the finite numbers.
+
+    Notes
+    -----
+    Song et al. (2021); Heun's method as in Karras, Aittala, Aila & Laine (2022),
+    Algorithm 1 without churn.  ``thm-probability-flow`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> levels = es.karras_levels(40, 10.0, 0.01, zero=True)
+    >>> x = np.array([[10.0], [-10.0]])
+    >>> es.sample_ode(es.EmpiricalScore([[-1.0], [1.0]]), x, levels).round(3)
+    array([[ 1.],
+           [-1.]])
     """
     process = process or VarianceExploding()
     if method not in ("euler", "heun"):
@@ -67,33 +100,73 @@ def sample_ode(
 
 
 def sample_sde(
-    score,
-    x,
-    levels,
-    rng,
-    method="euler",
+    score: ScoreFunction,
+    x: Points,
+    levels: Numbers,
+    rng: Rng,
+    method: str = "euler",
     *,
-    process=None,
-    trajectory=False,
-    callback=None,
-):
+    process: Process | None = None,
+    trajectory: bool = False,
+    callback: Callback | None = None,
+) -> Array:
     """Simulate the reverse SDE from ``levels[0]`` down to ``levels[-1]``.
 
-    Parameters are those of :func:`sample_ode`, and
+    ``dX = [f - g^2 grad log p_t] dt + g dB``, time running down.
 
-    rng : ``numpy.random.Generator`` or ``torch.Generator``
+    Parameters
+    ----------
+    score : callable ``(x, sigma) -> (m, d)``
+        Any score in the convention ``x = y + sigma z``.
+    x : array ``(m, d)``
+        States at ``levels[0]``.
+    levels : sequence of floats, strictly falling
+        Noise levels, or the times of ``process``; the last may be 0.
+    rng : numpy.random.Generator, torch.Generator or int seed
         The only source of randomness.
     method : ``"euler"`` or ``"ancestral"``
         ``"euler"`` (Euler-Maruyama) draws ``x - (t - s) f + v score + sqrt(v) z``,
         with v the variance that the forward process adds from s to t.
         ``"ancestral"`` replaces the data behind ``x`` by the denoiser's one guess
         ``D`` and draws from the exact posterior of that single point,
-        ``D + r (x - D) + sigma' sqrt(1 - r) z`` with ``r = (sigma' / sigma)^2`` (Ho,
-        Jain & Abbeel 2020): exact for one training point, however few the steps.
+        ``D + r (x - D) + sigma' sqrt(1 - r) z`` with ``r = (sigma' / sigma)^2``:
+        exact for one training point, however few the steps.
+    process : VarianceExploding, OrnsteinUhlenbeck or FlowMatching, optional
+        Variance-exploding by default.
+    trajectory : bool
+        Return all states in place of the last.
+    callback : callable ``(step, x)``, optional
+        Called after every step, for instance to show progress.
+
+    Returns
+    -------
+    array ``(m, d)``, or ``(len(levels), m, d)`` with ``trajectory``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For levels that do not fall strictly or are negative, an unknown method, or
+        what is no generator.
+    FloatingPointError
+        If a step leaves the finite numbers.
+
+    Notes
+    -----
+    Anderson (1982); Song et al. (2021); ancestral steps are those of Ho, Jain & Abbeel
+    (2020).  ``thm-time-reversal`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> score = es.EmpiricalScore([[3.0]])  # one training point
+    >>> es.sample_sde(score, np.zeros((2, 1)), [10.0, 1.0, 0.0], 0, "ancestral")
+    array([[3.],
+           [3.]])
     """
     process = process or VarianceExploding()
     if method not in ("euler", "ancestral"):
         raise ValueError(f"method must be 'euler' or 'ancestral', got {method!r}")
+    rng = as_generator(rng)
 
     def euler(x, t, s):
         variance = process.added_variance(t, s)

@@ -1,9 +1,9 @@
 """Is a generator nearer to its training set than to fresh data?  Relative distances.
 
-Halder (2024, version 1) compares three laws on R^d in the squared L2 distance of
-densities: the generated law rho_G, a kernel estimate rho_T of the n training points and
-one rho_O of N >> n fresh points, each kernel of width ``s n^{-1/d}`` for its own number
-of points.  With ``E_AB = int (rho_A - rho_B)^2``
+Halder (2024, version 1) compares three distributions on R^d in the squared L2 distance
+of densities: the generated one rho_G, a kernel estimate rho_T of the n training points
+and one rho_O of N >> n fresh points, each kernel of width ``s n^{-1/d}`` for its own
+number of points.  With ``E_AB = int (rho_A - rho_B)^2``
 
     Delta = E_TG - E_OG = int rho_T^2 - int rho_O^2 - 2 int rho_G (rho_T - rho_O);
 
@@ -13,6 +13,8 @@ what is left is computed in the log domain, in units of ``(4 pi s^2)^{-d/2}``, o
 size of the self term.
 """
 
+from __future__ import annotations
+
 import math
 from typing import NamedTuple
 
@@ -21,7 +23,14 @@ from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
 from .._support.arrays import as_count, as_number, as_points, as_positive_number, like
-from .linear import expected_trace
+from .._support.show import described
+from .._support.types import HasLogDensity, Points
+from .relative_moments import (
+    difference_deviation,
+    expected_difference,
+    overfit_covariance,
+    overlap_balance,
+)
 
 __all__ = [
     "Relative",
@@ -39,8 +48,24 @@ __all__ = [
 class Relative(NamedTuple):
     """``Delta = sign * exp(log_size)`` and the logarithms of its four terms.
 
-    In units of ``(4 pi s^2)^{-d/2}``: pair terms of the training and of the fresh set
-    (without the self terms) and overlaps ``int rho_G rho_T`` and ``int rho_G rho_O``.
+    In units of ``(4 pi s^2)^{-d/2}``.
+
+    Attributes
+    ----------
+    sign, log_size : float
+        Of Delta; a negative sign is read as memorization.
+    log_pairs_train, log_pairs_fresh : float
+        Pair terms of the training and of the fresh set, without the self terms.
+    log_overlap_train, log_overlap_fresh : float
+        The overlaps ``int rho_G rho_T`` and ``int rho_G rho_O``.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> distance = es.RelativeDistance([[0.0], [5.0]])
+    >>> found = distance(es.Gaussian([0.0]), [[0.0], [5.0]])  # the fresh set again
+    >>> found.sign, found.log_pairs_train == found.log_pairs_fresh
+    (0.0, True)
     """
 
     sign: float
@@ -51,21 +76,75 @@ class Relative(NamedTuple):
     log_overlap_fresh: float
 
 
-def kernel_width(n, d, spread=1.0):
-    """Return ``spread n^{-1/d}``, the kernel width for n points in d dimensions.
+def kernel_width(n: int, d: int, spread: float = 1.0) -> float:
+    """Compute ``spread n^{-1/d}``, the kernel width for n points in d dimensions.
 
     The self term of ``int rho^2``, ``(1/n) (4 pi width^2)^{-d/2}``, does then not
-    depend on n.  Compare ``es.collapse_level``, ``spread (n^{2/d} - 1)^{-1/2}``.
+    depend on n.
+
+    Parameters
+    ----------
+    n : int
+        Number of points.
+    d : int
+        Dimension.
+    spread : positive number
+        Standard deviation of a coordinate, in units of the data.
+
+    Returns
+    -------
+    float
+        In units of the data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad sizes, or a spread that is not positive.
+
+    Notes
+    -----
+    Halder (2024, version 1); ``def-relative-distance`` in the book.  The level of
+    collapse ``es.collapse_level`` is ``spread (n^{2/d} - 1)^{-1/2}``
+    (``prop-kernel-width``).
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> round(es.kernel_width(16, 2), 6)
+    0.25
     """
     n, d = as_count(n, "n"), as_count(d, "d")
     return as_positive_number(spread, "spread") * math.exp(-math.log(n) / d)
 
 
-def log_pairs(data, width):
-    """Return ``log [(1/n^2) sum_{k != l} N(y_k - y_l; 0, 2 width^2 I)]``.
+def log_pairs(data: Points, width: float) -> float:
+    """Compute ``log [(1/n^2) sum_{k != l} N(y_k - y_l; 0, 2 width^2 I)]``.
 
-    That is ``int rho^2`` of the kernel estimate on ``data``, ``(n, d)``, without its
-    self term ``(1/n) (4 pi width^2)^{-d/2}``; minus infinity for a single point.
+    That is ``int rho^2`` of the kernel estimate without its self term
+    ``(1/n) (4 pi width^2)^{-d/2}``.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``
+    width : positive number
+        Standard deviation of the kernel, in units of the data.
+
+    Returns
+    -------
+    float
+        Minus infinity for a single point.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array or width.
+
+    Examples
+    --------
+    >>> import math, empirical_score as es
+    >>> pairs = math.exp(es.relative.log_pairs([[0.0], [0.0]], 1.0))
+    >>> round(pairs * math.sqrt(4 * math.pi), 6)  # two of the four pairs
+    0.5
     """
     data = like(as_points(data, "data"), np.empty(0))
     width = as_positive_number(width, "width")
@@ -81,12 +160,41 @@ def log_pairs(data, width):
     return float(logsumexp(blocks) - size)
 
 
-def log_overlap(law, data, width, sigma=0.0):
-    """Return ``log int rho_G rho``, rho the kernel estimate on ``data``, ``(n, d)``.
+def log_overlap(
+    law: HasLogDensity, data: Points, width: float, sigma: float = 0.0
+) -> float:
+    """Compute ``log int rho_G rho``, rho the kernel estimate on the data.
 
     ``(1/n) sum_k (rho_G * N(0, width^2 I))(y_k)``, where rho_G is ``law`` at noise
-    level ``sigma`` (0: the law itself), anything with ``log_density(x, sigma)``.  The
-    overlap of an :class:`EmpiricalScore` at level ``sigma`` is that of its copies.
+    level ``sigma``.
+
+    Parameters
+    ----------
+    law : Density, or anything with ``log_density(x, sigma)``
+        The generated distribution.  An ``EmpiricalScore`` at level ``sigma`` stands for
+        its noised copies.
+    data : array ``(n, d)``
+    width : positive number
+        Standard deviation of the kernel, in units of the data.
+    sigma : number, at least 0
+        Noise level; 0 for the distribution itself.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array, width or level.
+
+    Examples
+    --------
+    >>> import math, empirical_score as es
+    >>> point = es.Gaussian([0.0], 0.0)
+    >>> overlap = math.exp(es.relative.log_overlap(point, [[0.0]], 1.0))
+    >>> round(overlap * math.sqrt(2 * math.pi), 6)
+    1.0
     """
     data = like(as_points(data, "data"), np.empty(0))
     sigma = as_number(sigma, "sigma")
@@ -97,7 +205,9 @@ def log_overlap(law, data, width, sigma=0.0):
 
 
 class RelativeDistance:
-    """Delta for a fixed fresh set: ``RelativeDistance(fresh, spread)(law, train)``.
+    """The relative distance Delta for a fixed fresh set.
+
+    Called as ``RelativeDistance(fresh, spread)(law, train)``.
 
     Parameters
     ----------
@@ -105,20 +215,61 @@ class RelativeDistance:
         Points that the generator has not seen.
     spread : positive number
         Standard deviation s of a coordinate; kernel widths are ``s n^{-1/d}``.
+
+    Attributes
+    ----------
+    dimension : int
+        The number d of coordinates.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a bad array or spread.
+
+    Notes
+    -----
+    Halder (2024, version 1); ``def-relative-distance`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> points = np.random.default_rng(0).standard_normal((2000, 2))
+    >>> distance = es.RelativeDistance(points[100:])
+    >>> copies = es.EmpiricalScore(points[:100])
+    >>> distance(copies, points[:100], sigma=0.01).sign  # memorization
+    -1.0
+    >>> distance
+    RelativeDistance(fresh of shape (1900, 2), spread=1.0)
     """
 
-    def __init__(self, fresh, spread=1.0):
+    def __init__(self, fresh: Points, spread: float = 1.0) -> None:
         self.fresh = like(as_points(fresh, "fresh"), np.empty(0))
         self.spread = as_positive_number(spread, "spread")
         self.dimension = self.fresh.shape[1]
         self._unit = 0.5 * math.log(4 * math.pi) + math.log(self.spread)
         self._pairs = self._in_units(log_pairs(self.fresh, self._width(self.fresh)))
 
-    def __call__(self, law, train, *, sigma=0.0):
-        """Return Delta as a :class:`Relative` for a law trained on ``train``, (n, d).
+    def __repr__(self):
+        fresh = f"fresh of shape {self.fresh.shape}"
+        return described(self, fresh, spread=self.spread)
 
-        The generated law is ``law`` at noise level ``sigma``, as in
-        :func:`log_overlap`.
+    def __call__(
+        self, law: HasLogDensity, train: Points, *, sigma: float = 0.0
+    ) -> Relative:
+        """Compute Delta for a generator that was trained on ``train``.
+
+        Parameters
+        ----------
+        law : Density, or anything with ``log_density(x, sigma)``
+            The generated distribution.
+        train : array ``(n, d)``
+            The training points.
+        sigma : number, at least 0
+            The noise level at which the generated distribution is taken.
+
+        Returns
+        -------
+        Relative
         """
         train = like(as_points(train, "train", self.dimension), np.empty(0))
         logs = [self._in_units(log_pairs(train, self._width(train))), self._pairs]
@@ -134,103 +285,6 @@ class RelativeDistance:
 
     def _in_units(self, log_value):
         return float(log_value + self.dimension * self._unit)
-
-
-def expected_difference(n, n0, d, *, copied=0.0, blur=0.0, width=1.0):
-    """Return the exact mean of Delta for data N(mu, s^2 I) and a generator that mixes.
-
-    It draws a training point plus noise of standard deviation ``blur`` (in units of s)
-    with probability ``copied`` and from the true law otherwise; the n training and n0
-    fresh points are independent, kernel widths ``width * s * n^{-1/d}``; n0 may be
-    infinite.  With ``u = (width n^{-1/d})^2``, in units of ``(4 pi s^2)^{-d/2}``,
-
-        E int rho_T^2       = width^{-d} + (1 - 1/n) (1 + u)^{-d/2},
-        E int rho_true rho_T = (1 + u/2)^{-d/2},
-        E int rho_copy rho_T = (1/n) ((blur^2 + u)/2)^{-d/2}
-                               + (1 - 1/n) (1 + (blur^2 + u)/2)^{-d/2}.
-    """
-    n, d = as_count(n, "n"), as_count(d, "d")
-    n0 = math.inf if n0 == math.inf else as_count(n0, "n0")
-    copied, blur = as_number(copied, "copied"), as_number(blur, "blur")
-    if not (0 <= copied <= 1 and 0 <= blur < math.inf):
-        raise ValueError(
-            "copied must be between 0 and 1 and blur finite and at least 0, "
-            f"got copied={copied} and blur={blur}"
-        )
-    width = as_positive_number(width, "width")
-    ut, uo = (width**2 * m ** (-2 / d) for m in (n, n0))
-
-    def power(base):
-        return base ** (-d / 2)
-
-    pairs = (1 - 1 / n) * power(1 + ut) - (1 - 1 / n0) * power(1 + uo)
-    true = power(1 + ut / 2) - power(1 + uo / 2)
-    b = blur**2
-    copy = power((b + ut) / 2) / n + (1 - 1 / n) * power(1 + (b + ut) / 2)
-    copy -= power(1 + (b + uo) / 2)
-    return float(pairs - 2 * ((1 - copied) * true + copied * copy))
-
-
-def difference_deviation(n, n0, d, *, width=1.0):
-    """Return the exact standard deviation of Delta for the true law as generator.
-
-    Setting and units of :func:`expected_difference`.  For large n, with n0 much larger
-    still, ``2^{1/2 - d/4} (width^d n)^{-1/2}``.
-    """
-    n, d = as_count(n, "n", 2), as_count(d, "d")
-    n0 = math.inf if n0 == math.inf else as_count(n0, "n0", 2)
-    width = as_positive_number(width, "width")
-    return math.sqrt(sum(_variance(m, d, width) for m in (n, n0) if m < math.inf))
-
-
-def overfit_covariance(n, d, nu):
-    """Return ``Cov((y_k - mu)_1^2, C_11) / s^4`` of the linear model, n >= d + 3.
-
-    ``(1 - rho^2) / n * [4 rho^2 + 2 ((1 - rho^2) d - rho^2) / (n - d - 2)]``, exact:
-    how far the generated covariance leans toward its own training points.
-    """
-    n, d, nu = as_count(n, "n"), as_count(d, "d"), as_positive_number(nu, "nu")
-    if n < d + 3:
-        raise ValueError(f"n must be at least d + 3, got n={n} and d={d}")
-    r = 1 / (1 + nu)
-    return (1 - r) / n * (4 * r + 2 * ((1 - r) * d - r) / (n - d - 2))
-
-
-def overlap_balance(n, d, nu, n0):
-    """Return the predicted ``log(int rho_G rho_T / int rho_G rho_O)``, linear model.
-
-    To second order in the cumulants of ``y - m`` and C, averaged over training sets:
-
-        -(d/2) log(M_T / M_O) + overfit_covariance * d (d + 2) / (4 M_T^2),
-        M_T = 1 - 1/n + c + n^{-2/d},   M_O = 1 + 1/n + c + n0^{-2/d},
-
-    where ``c = x (1 + (1 - rho^2) / n)``, ``x = expected_trace``.  The first term is
-    negative (fresh points have the narrower kernels), the second is overfitting.
-    """
-    lean = overfit_covariance(n, d, nu)
-    n0 = as_count(n0, "n0")
-    c = expected_trace(n, d, nu) * (1 + nu / (1 + nu) / n)
-    train = 1 - 1 / n + c + n ** (-2 / d)
-    fresh = 1 + 1 / n + c + n0 ** (-2 / d)
-    return -0.5 * d * math.log(train / fresh) + lean * d * (d + 2) / (4 * train**2)
-
-
-def _variance(n, d, width):
-    """Variance of int rho_T^2 - 2 int rho rho_T: moments of Gaussian kernels."""
-    u = width**2 * n ** (-2 / d)
-
-    def mean(scale, *exponents):  # E prod_i exp(-|y|^2 e_i / 2), times scale^{d/2}
-        return (scale / (1 + sum(exponents))) ** (d / 2)
-
-    # K_kl the kernel of a pair, its mean over y_l given y_k, and the overlap of y_k.
-    given, one = (1 / (u + 0.5), 1 / (1 + 2 * u)), (2 / (1 + u), 1 / (1 + u))
-    k, f = mean(1 / u, 1 / u), mean(*one)
-    kk = mean(1 / u**2, 2 / u) - k**2
-    gg = mean(given[0] ** 2, given[1], given[1]) - k**2
-    gf = mean(given[0] * one[0], given[1], one[1]) - k * f
-    ff = mean(one[0] ** 2, one[1], one[1]) - f**2
-    pairs = 2 * (n - 1) / n**3 * kk + 4 * (n - 1) * (n - 2) / n**3 * gg
-    return pairs - 8 * (n - 1) / n**2 * gf + 4 / n * ff
 
 
 def _logsum(squares):

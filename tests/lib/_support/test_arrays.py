@@ -441,7 +441,8 @@ def test_counts_below_their_least_value_are_refused():
 
 GENERATORS = [
     (None, TypeError, "NoneType"),
-    (0, TypeError, "got int"),
+    (True, TypeError, "got bool"),
+    (0.0, TypeError, "got float"),
     ("seed", TypeError, "got str"),
     (np.random, TypeError, "got module"),
     (np.random.RandomState, TypeError, "got type"),
@@ -470,7 +471,7 @@ def test_rng_is_refused(call, value, kind, fragments):
 
 
 def test_circle_takes_no_generator_or_a_real_one():
-    refused(partial(datasets.circle, 5), 0, TypeError, "^rng must be", "got int")
+    refused(partial(datasets.circle, 5), "0", TypeError, "^rng must be", "got str")
 
     def noisy(noise):
         return datasets.circle(5, noise=noise)

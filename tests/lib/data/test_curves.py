@@ -45,12 +45,14 @@ def test_moons_distance_by_hand():
 def test_spread_is_even_from_half_a_step_on():
     angle = (np.arange(9) + 0.5) * 2 * np.pi / 9
     wanted = 2 * np.stack([np.cos(angle), np.sin(angle)], 1)
-    assert curves.circle(radius=2.0).spread(9) == pytest.approx(wanted, abs=1e-5)
+    assert curves.circle(radius=2.0).equally_spaced(9) == pytest.approx(
+        wanted, abs=1e-5
+    )
     angle = (np.arange(4) + 0.5) * np.pi / 4
     arc = np.stack([np.cos(angle), np.sin(angle)], 1)
     wanted = np.concatenate([arc, [1.0, 0.5] - arc]) - [0.5, 0.25]
-    assert curves.two_moons().spread(8) == pytest.approx(wanted, abs=1e-5)
-    steps = np.hypot(*np.diff(curves.swiss_roll().spread(1000), axis=0).T)
+    assert curves.two_moons().equally_spaced(8) == pytest.approx(wanted, abs=1e-5)
+    steps = np.hypot(*np.diff(curves.swiss_roll().equally_spaced(1000), axis=0).T)
     assert steps.max() / steps.min() < 1.001
 
 
@@ -72,12 +74,12 @@ def test_swiss_roll_is_an_archimedean_spiral(turns):
 
 def test_coverage():
     curve = curves.circle()
-    half = curve.spread(1000)[:500]
+    half = curve.equally_spaced(1000)[:500]
     reach = 2 * np.arcsin(0.05) / np.pi  # both ends of the half reach this much further
     assert curve.coverage(half, 0.1) == pytest.approx(0.5 + reach, abs=1.1e-3)
     fine = curve.coverage(half, 0.1, count=20_000)
     assert fine == pytest.approx(0.5 + reach - 1e-3, abs=1.1e-4)
-    assert curve.coverage(curve.spread(100), 0.1) == 1.0
+    assert curve.coverage(curve.equally_spaced(100), 0.1) == 1.0
     assert curve.coverage([[5.0, 5.0]], 0.1) == 0.0
     # A distance equal to the radius counts: on a straight line of 4 points.
     line = curves.Curve(lambda u: np.stack([8 * u, 0 * u], 1))
@@ -110,6 +112,11 @@ def test_bad_input():
     with pytest.raises(ValueError, match="radius must be finite and positive"):
         curve.coverage([[0.0, 0.0]], 0.0)
     with pytest.raises(TypeError, match="rng must be"):
-        curve.sample(3, 0)
+        curve.sample(3, None)
     with pytest.raises(ValueError, match="turns must be finite and positive"):
         curves.swiss_roll(turns=0)
+
+
+def test_the_former_name_of_equally_spaced_stays():
+    curve = curves.circle()
+    np.testing.assert_array_equal(curve.spread(9), curve.equally_spaced(9))

@@ -177,7 +177,7 @@ def test_color_patches_have_32_rows_and_are_not_more_than_there_are():
     with pytest.raises(ValueError, match="n must be a positive integer, got 0"):
         datasets.color_patches(0, rng())
     with pytest.raises(TypeError, match="rng must be a numpy.random.Generator"):
-        datasets.color_patches(3, 0)
+        datasets.color_patches(3, None)
 
 
 def photographs():

@@ -405,7 +405,7 @@ LINE = make(hidden=())
         (lambda: make(activation="sin"), ValueError, "^activation must be one of"),
         (lambda: make(dtype="int8"), ValueError, "^dtype must be one of 'float32'"),
         (lambda: make(scale=0), ValueError, "^scale must be finite and positive"),
-        (lambda: es.Denoiser(1, 7), TypeError, "^rng must be a numpy.random.Gen"),
+        (lambda: es.Denoiser(1, None), TypeError, "^rng must be a numpy.random.Gen"),
         (lambda: LINE([[1.0, 2.0]], 1.0), ValueError, "^x must have 1 columns"),
         (lambda: LINE(X, -1.0), ValueError, "^sigma must be finite and positive"),
         (
@@ -441,7 +441,7 @@ LINE = make(hidden=())
         (lambda: es.train(None, PAIR, 1, RNG, steps=1), TypeError, "^denoiser must"),
         (lambda: es.train(LINE, [[1, 2]], 1, RNG, steps=1), ValueError, "^data must"),
         (lambda: es.train(LINE, PAIR, 1, RNG, steps=0), ValueError, "^steps must"),
-        (lambda: es.train(LINE, PAIR, 1, 3, steps=1), TypeError, "^rng must be"),
+        (lambda: es.train(LINE, PAIR, 1, None, steps=1), TypeError, "^rng must be"),
         (lambda: es.train(LINE, PAIR, 0, RNG, steps=1), ValueError, "^sigma must"),
         (
             lambda: es.train(LINE, PAIR, (2, 1), RNG, steps=1),

@@ -76,17 +76,17 @@ def test_aims_by_hand(options, around):
         chosen = by_distance(DATA[i] if around == "clean" else row, 4)
         implied = options.get("component") == "implied"
         wanted.append(by_hand(row, level, chosen, 3.0, options.get("power"), implied))
-    close(target.aim(x, sigma, index), wanted)
-    tensor = target.aim(torch.tensor(x), torch.tensor(sigma), torch.tensor(index))
+    close(target.target(x, sigma, index), wanted)
+    tensor = target.target(torch.tensor(x), torch.tensor(sigma), torch.tensor(index))
     assert isinstance(tensor, torch.Tensor)
     close(tensor, wanted)
-    close(target.aim(x, sigma, index.tolist()), wanted)
-    single = target.aim(x.astype(np.float32), sigma, index)
+    close(target.target(x, sigma, index.tolist()), wanted)
+    single = target.target(x.astype(np.float32), sigma, index)
     assert single.dtype == np.float32
     close(single, wanted, 2e-4)
     for kind in (np.float64, np.float32):  # one after the other, out of one target
         tensor = torch.tensor(x.astype(kind))
-        assert target.aim(tensor, 0.5, index).dtype == tensor.dtype
+        assert target.target(tensor, 0.5, index).dtype == tensor.dtype
         assert target.denoise(tensor, 0.5).dtype == tensor.dtype
 
 
@@ -118,7 +118,7 @@ def test_one_neighbor_is_denoising_score_matching():
     exact = es.EmpiricalScore(DATA)
     for options in ({}, {"power": 1.0}, {"temperature": 50.0}):
         target = es.NeighborTarget(DATA, 1, **options)
-        close(target.aim(x, sigma, index), DATA[index])
+        close(target.target(x, sigma, index), DATA[index])
         close(target.denoise(x, sigma), exact.denoise(x, sigma))
 
 
@@ -127,7 +127,7 @@ def test_all_neighbors_are_the_exact_denoiser_at_a_higher_level():
     exact = es.EmpiricalScore(DATA)
     for around in ("clean", "noised"):
         target = es.NeighborTarget(DATA, 9, 4.0, around=around)
-        close(target.aim(x, sigma, index), exact.denoise(x, 2 * sigma))
+        close(target.target(x, sigma, index), exact.denoise(x, 2 * sigma))
         close(target.denoise(x, sigma), exact.denoise(x, 2 * sigma))
         close(target.variance(x, sigma), 0)
 
@@ -171,7 +171,7 @@ def test_extreme_levels_by_hand(options, around):
             )
             for row, i in zip(x, index, strict=True)
         ]
-        found = target.aim(x, level, index)
+        found = target.target(x, level, index)
         np.testing.assert_allclose(found, wanted, rtol=1e-11)
 
 
@@ -180,7 +180,7 @@ def test_what_is_learned_at_extreme_levels():
     x, _, _ = noised(6)
     target = es.NeighborTarget(DATA, 4, 2.0)
     nearest = [by_distance(row, 1)[0] for row in x]
-    close(target.denoise(x, 1e-8), target.aim(x, 1e-8, nearest), 1e-14)
+    close(target.denoise(x, 1e-8), target.target(x, 1e-8, nearest), 1e-14)
     means = [DATA[by_distance(y, 4)].mean(axis=0) for y in DATA]
     close(target.denoise(x, 1e8), np.broadcast_to(np.mean(means, axis=0), x.shape))
     spread = np.mean(np.sum((means - np.mean(means, axis=0)) ** 2, axis=1))
@@ -192,7 +192,7 @@ def test_what_is_learned_at_extreme_levels():
 )
 def test_a_power_law_aims_at_the_point_that_x_is(options):
     target = es.NeighborTarget(DATA, 4, 2.0, **options)
-    np.testing.assert_array_equal(target.aim(DATA, 0.5, np.arange(9)), DATA)
+    np.testing.assert_array_equal(target.target(DATA, 0.5, np.arange(9)), DATA)
 
 
 @pytest.mark.parametrize("around", ["clean", "noised"])
@@ -214,9 +214,9 @@ def test_blocks_of_rows_change_nothing(around):
 class Watched(es.NeighborTarget):
     """Keeps what the training loop asks."""
 
-    def aim(self, x, sigma, index):
+    def target(self, x, sigma, index):
         self.seen = x, sigma, index
-        return super().aim(x, sigma, index)
+        return super().target(x, sigma, index)
 
 
 def test_training_tells_the_target_the_clean_point():
@@ -297,7 +297,7 @@ def test_bad_arguments_are_refused(arguments, options, kind, words):
 def test_bad_index_is_refused(index, words):
     target = es.NeighborTarget(DATA, 2)
     with pytest.raises(ValueError, match=words):
-        target.aim(DATA[:2], 1.0, index)
+        target.target(DATA[:2], 1.0, index)
 
 
 def test_a_temperature_of_wrong_values_is_refused():
@@ -313,3 +313,37 @@ def test_a_target_of_other_points_is_refused():
     for data in (DATA[:5], DATA + 1, one_off):
         with pytest.raises(ValueError, match="target must be made from the data"):
             es.train(network, data, 1.0, RNG(1), steps=1, target=target)
+
+
+def test_the_former_name_of_the_target_stays():
+    target = es.NeighborTarget(DATA, 2)
+    index = np.arange(len(DATA))
+    np.testing.assert_array_equal(
+        target.aim(DATA, 0.5, index), target.target(DATA, 0.5, index)
+    )
+
+
+class Former:
+    """A target of one's own under the former name."""
+
+    def aim(self, x, sigma, index):
+        return 0 * x + 7
+
+
+class Present(Former):
+    """The same under the present one, which is asked first."""
+
+    def target(self, x, sigma, index):
+        return super().aim(x, sigma, index)
+
+    def aim(self, x, sigma, index):
+        raise AssertionError
+
+
+def test_training_takes_a_target_under_either_name():
+    losses = []
+    for target in (Former(), Present(), None):
+        network = es.Denoiser(3, RNG(0), hidden=(4,))
+        run = es.train(network, DATA, 0.5, RNG(3), steps=2, target=target)
+        losses.append([record.loss for record in run])
+    assert losses[0] == losses[1] != losses[2]

@@ -124,7 +124,7 @@ def test_torch_walks_the_same_way():
         ({"size": 0}, ValueError, "size must be finite and positive"),
         ({"size": "big"}, TypeError, "size"),
         ({"temperature": -1}, ValueError, "temperature must be finite and positive"),
-        ({"rng": 3}, TypeError, "rng must be"),
+        ({"rng": None}, TypeError, "rng must be"),
         ({"levels": [1.0, 2.0]}, ValueError, "levels"),
         ({"x": np.zeros(3)}, ValueError, "x must have shape"),
     ],

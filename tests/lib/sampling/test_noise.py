@@ -20,7 +20,7 @@ from empirical_score import (
     sample_ode,
     sample_sde,
 )
-from empirical_score.sampling.noise import check_decreasing
+from empirical_score.sampling.levels import check_decreasing
 
 OU, VE, FM = OrnsteinUhlenbeck(), VarianceExploding(), FlowMatching()
 TIMES = np.logspace(-12, np.log10(50), 60)
