@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 
 import pytest
@@ -153,11 +154,32 @@ def test_one_gate_alone_and_a_gate_that_is_none(monkeypatch, capfd):
     assert "no such gate: c" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("gate", "module", "fault"),
+    [
+        ("layers", "sampling/noise.py", "from ..exact import score as later"),
+        ("layers", "exact/points.py", "def late():\n    from . import tree"),
+        ("types", "sampling/levels.py", "HIGHEST: int = 'high'"),
+    ],
+)
+def test_an_upward_import_and_a_wrong_type_are_found(gate, module, fault, tmp_path):
+    [command] = [line for name, line in gates.stages(ROOT, 1) if name == gate]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    shutil.copytree(ROOT / "lib" / "empirical_score", tmp_path / "lib/empirical_score")
+    assert call(tmp_path, *command, PYTHONPATH="lib").returncode == 0
+    path = tmp_path / "lib" / "empirical_score" / module
+    path.write_text(f"{path.read_text()}\n{fault}\n")
+    result = call(tmp_path, *command, PYTHONPATH="lib")
+    assert result.returncode == 1, result.stdout
+
+
 def test_every_gate_is_called():
     names = [name for name, _ in gates.stages(ROOT, 2)]
     assert names == [
         "style",
         "format",
+        "layers",
+        "types",
         "chapter lint",
         "strict build",
         "site",

@@ -56,6 +56,8 @@ def stages(root: Path, jobs: int) -> list[tuple[str, list[str]]]:
     return [
         ("style", [python, "-m", "ruff", "check", "--quiet", "."]),
         ("format", [python, "-m", "ruff", "format", "--check", "--quiet", "."]),
+        ("layers", [str(Path(python).parent / "lint-imports"), "--no-cache"]),
+        ("types", [python, "-m", "mypy"]),
         ("chapter lint", [python, "tools/notebooks.py", "check"]),
         ("strict build", build),
         ("site", site),

@@ -4,13 +4,13 @@
 asked for, so that nothing waits for what it does not use.  The names are listed in
 ``__init__.pyi``.  Work on NumPy arrays never imports torch.
 
-Modules depend only downward: noise, densities, empirical; the smoothed scores
-(smoothing, temperature, unconditional, smoothers, variational); samplers and
-correctors; sharding; targets and networks; divergences, copying, linear, relative;
-neighbors, curves, copy_statistics, copy_tests and the audit on top of them; datasets,
-figures.  ``figures`` (matplotlib) is imported by name.
+A package is a family, and imports from those before it only: ``_support``,
+``distributions``, ``sampling``, ``data``, ``exact``, ``smoothed``, ``solvable``,
+``learning``, ``auditing``; ``_book`` is for the chapters.
 """
 
 import lazy_loader
+
+__version__ = "0.1.0"
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

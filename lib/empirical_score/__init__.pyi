@@ -42,6 +42,7 @@ from .sampling.noise import (
     geometric_levels,
     karras_levels,
 )
+from .sampling.process import Process
 from .sampling.samplers import sample_ode, sample_sde
 from .smoothed import graph_ramp, smoothers
 from .smoothed.graph_ramp import GraphRampScore
@@ -60,6 +61,8 @@ from .solvable import linear, relative
 from .solvable.linear import LinearDenoiser
 from .solvable.relative import RelativeDistance, kernel_width
 
+__version__: str
+
 __all__ = [
     "Audit",
     "ConvolvedScore",
@@ -77,6 +80,7 @@ __all__ = [
     "NeighborTarget",
     "OrnsteinUhlenbeck",
     "PowerTemperature",
+    "Process",
     "RampScore",
     "RelativeDistance",
     "Score",

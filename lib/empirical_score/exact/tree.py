@@ -37,12 +37,12 @@ DROPPED, STANDING = 0.25, 0.6  # shares of the tolerance
 
 
 class Nodes(NamedTuple):
-    """The nodes of one level: number, mean, radius and variance of their points.
+    """The nodes of one level: number (``points``), mean, radius, variance of their points.
 
     The mean is rounded, by at most ``blur``.
     """
 
-    count: object
+    points: object
     mean: object
     blur: object
     radius: object
@@ -76,10 +76,10 @@ def build(points):
     xp, values = points.xp, double(points.values)
     ordered = values[halved(values, LEAF, xp)]
     levels, size = [_nodes(points, ordered, LEAF)], LEAF
-    while levels[-1].count.shape[0] > ROOTS:
+    while levels[-1].points.shape[0] > ROOTS:
         size *= 2
         levels.append(_nodes(points, ordered, size))
-    leaves = levels[0].count.shape[0]
+    leaves = levels[0].points.shape[0]
     places = xp.arange(leaves * LEAF, device=device(ordered))
     last = xp.clip(places, None, points.n - 1)
     # One coordinate after the other: sums over two or three numbers are slow.
@@ -182,7 +182,7 @@ def _descend(tree, x, sigma, budget):
     """Let all rows go down the tree together; add up what is settled on the way."""
     xp, m = tree.points.xp, x.shape[0]
     sums, pairs, work = _Sums(x, sigma, xp), 0, 0.0
-    nodes = tree.levels[-1].count.shape[0]
+    nodes = tree.levels[-1].points.shape[0]
     every = xp.arange(m * nodes, device=device(x))
     rows, places = every // nodes, every % nodes
     for level in range(len(tree.levels) - 1, -2, -1):
@@ -198,7 +198,7 @@ def _descend(tree, x, sigma, budget):
             break
         rows, places = _visit(tree, sums, tree.levels[level], rows, places, budget)
         if level > 0:
-            below = tree.levels[level - 1].count.shape[0]
+            below = tree.levels[level - 1].points.shape[0]
             rows, places = _halves(rows, places, below, xp)
     return _finished(tree, sums, pairs)
 
@@ -209,7 +209,7 @@ def _visit(tree, sums, nodes, rows, places, budget):
     center, noise = nodes.mean[places], sums.noise[rows]
     offsets = center - sums.x[rows]
     squares = xp.sum(offsets**2, axis=1)
-    count, radius = nodes.count[places], nodes.radius[places]
+    count, radius = nodes.points[places], nodes.radius[places]
     distance, logs = squares**0.5, xp.log(count)
     lower = logs - (distance + radius) ** 2 / noise
     best = xp.maximum(row_maxima(lower, rows, m), sums.top)
@@ -294,7 +294,7 @@ def _finished(tree, sums, pairs):
     # What rounding does to log weights, each a sum of d squares, and to the sums.
     nats = (d + 8) * EPS[8] * (xp.abs(sums.top) + 60 + math.log(points.n))
     growth = xp.expm1(xp.clip(2 * nats, None, 50.0))
-    terms = LEAF + 2 * tree.levels[0].count.shape[0]
+    terms = LEAF + 2 * tree.levels[0].points.shape[0]
     rounding = growth * points.radius + terms * EPS[8] * (moved + points.radius)
     # Left-out nodes were weighed at ``reach``, with a bound on ``|x - D|``.
     error = (1 + growth) * (standing + sums.lost + sums.mass * moved) + rounding

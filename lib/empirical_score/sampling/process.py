@@ -23,7 +23,15 @@ class Process:
 
     ``X_t / alpha_t`` is the variance-exploding ``y + s z`` at noise level
     ``s = sigma_t / alpha_t``, and the two scores differ by the factor ``1 / alpha_t``.
-    As an equation ``dX = f(X, t) dt + g(t) dB``.
+    As an equation ``dX = f(X, t) dt + g(t) dB``.  A process of one's own defines
+    ``alpha``, ``sigma`` and what else raises ``NotImplementedError`` here.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> process = es.FlowMatching()
+    >>> isinstance(process, es.Process), round(float(process.noise_level(0.5)), 3)
+    (True, 1.0)
     """
 
     def __repr__(self):

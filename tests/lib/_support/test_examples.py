@@ -27,6 +27,7 @@ MODULES = (
     "sampling.correctors",
     "sampling.levels",
     "sampling.noise",
+    "sampling.process",
     "sampling.samplers",
     "solvable.linear",
     "solvable.linear_limits",

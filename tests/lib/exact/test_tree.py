@@ -27,13 +27,13 @@ def test_nodes_hold_their_points(kind):
     assert sorted(np.asarray(order)) == list(range(5000))
     ordered = points[np.asarray(order)]
     tree = trees.build(Points(kind(points), 2**27))
-    assert len(tree.levels) == 3 and tree.levels[-1].count.shape[0] <= trees.ROOTS
+    assert len(tree.levels) == 3 and tree.levels[-1].points.shape[0] <= trees.ROOTS
     for level, nodes in enumerate(tree.levels):
         size, spread = 64 * 2**level, []
-        for k in range(len(nodes.count)):
+        for k in range(len(nodes.points)):
             own = ordered[size * k : size * (k + 1)]
             gaps = own - np.asarray(nodes.mean[k])
-            assert nodes.count[k] == len(own)
+            assert nodes.points[k] == len(own)
             np.testing.assert_allclose(nodes.mean[k], own.mean(0), atol=1e-12)
             far, mean = (gaps**2).sum(1).max(), (gaps**2).sum(1).mean()
             assert far <= nodes.radius[k] ** 2 <= far * (1 + 1e-9)
