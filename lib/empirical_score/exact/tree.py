@@ -37,7 +37,7 @@ DROPPED, STANDING = 0.25, 0.6  # shares of the tolerance
 
 
 class Nodes(NamedTuple):
-    """The nodes of one level: number (``points``), mean, radius, variance of their points.
+    """The nodes of one level: number, mean, radius and variance of their ``points``.
 
     The mean is rounded, by at most ``blur``.
     """
