@@ -6,6 +6,7 @@
 # make bench     the benchmarks
 # make mutants   plant random faults in the library; which do the unit tests not notice?
 #                (SEED=1 COUNT=150 MODULES="linear noise"; RECORD=1 keeps the table)
+# make new-chapter PLACE=chapters/FOLDER/name TITLE="..."   begin a chapter
 # make clean     remove what was built (.venv stays; remove it by hand)
 #
 # Each makes .venv first and installs the pinned requirements, where that is not done.
@@ -14,7 +15,7 @@
 JOBS ?= 2
 VENV = .venv/bin
 
-.PHONY: help book test run portable pdf bench mutants clean environment
+.PHONY: help book test run portable pdf bench mutants new-chapter clean environment
 
 help:
 	@sed -n '1,/^$$/s/^# \{0,1\}//p' Makefile
@@ -47,6 +48,9 @@ mutants: environment
 	@$(VENV)/python tools/mutants.py $(if $(SEED),--seed $(SEED)) \
 	    $(if $(COUNT),--count $(COUNT)) $(if $(MODULES),--modules $(MODULES)) \
 	    $(if $(RECORD),--record tests/mutants.md)
+
+new-chapter: environment
+	@$(VENV)/python tools/new_chapter.py "$(PLACE)" "$(TITLE)"
 
 clean:
 	rm -rf _build .pytest_cache .ruff_cache .hypothesis

@@ -42,7 +42,7 @@ def reached(code: str, library: Path) -> list[Path]:
             tree = ast.parse(known[name].read_text(encoding="utf-8"))
             package = known[name].name == "__init__.py"
             base = name if package else name.rpartition(".")[0]
-            wanted.update(_relative(tree, base, known))
+            wanted.update(imported(tree, base, known))
     return sorted(known[name] for name in seen)
 
 
@@ -93,7 +93,7 @@ def _asked(tree: ast.Module, face: dict, known: dict) -> Iterator[str]:
                 raise LookupError(node.id)
 
 
-def _relative(tree: ast.Module, base: str, known: dict) -> Iterator[str]:
+def imported(tree: ast.Module, base: str, known: dict) -> Iterator[str]:
     """The modules that a module in the package `base` imports."""
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.level:
