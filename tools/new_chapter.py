@@ -29,7 +29,7 @@ kernelspec:
 **One claim, at most thirty words, and no word that is defined only later.**
 
 ```{{code-cell}} ipython3
-:tags: [remove-cell]
+:tags: [hide-cell]
 
 import numpy as np
 
