@@ -34,6 +34,9 @@ def execute(
     client = NotebookClient(
         book,
         timeout=kernel.CELL_TIMEOUT * (1 if setup is numerics.OWN else 10),
+        # On a busy machine outputs come late: by default they would be lost silently.
+        iopub_timeout=kernel.CELL_TIMEOUT,
+        raise_on_iopub_timeout=True,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,
