@@ -123,7 +123,8 @@ def test_audit():
     mine = javascript(
         """return given.cases.map(([m, h, b]) => ({
           p: [0, 1, 7, 25].map(c => S.fisher(c, m, b, h)),
-          needed: S.significantCount(m, h, b), from: S.significantCount(m, h, b, 0.01, 2),
+          needed: S.significantCount(m, h, b),
+          from: S.significantCount(m, h, b, 0.01, 2),
           rate: Object.values(S.copyRate(Math.min(30, m), m, b, h))}));""",
         cases=cases,
     )
