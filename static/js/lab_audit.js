@@ -69,7 +69,7 @@
 
   function axes(lab, x, y, bottom) {
     const quiet = lab.color("quiet");
-    lab.text("chance that the copying is found", 8, 18, quiet);
+    lab.text("chance of being found, against the rate of copies", 8, 18, quiet);
     for (const share of [0, 0.5, 0.9, 1]) {
       lab.line(
         [
@@ -78,11 +78,10 @@
         ],
         lab.color("hairline"),
       );
-      lab.text(`${100 * share} %`, 40, y(share) + 4, quiet, "right");
+      if (share !== 1) lab.text(`${100 * share} %`, 40, y(share) + 4, quiet, "right");
     }
     for (const share of [0.0001, 0.001, 0.01, 0.1])
       lab.text(`${+(100 * share).toPrecision(1)} %`, x(share), bottom + 18, quiet, "center");
-    lab.text("copies", lab.width - 8, bottom + 18, quiet, "right");
   }
 
   /** One square for each run: filled if the audit said that copying was found. */
