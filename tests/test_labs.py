@@ -9,11 +9,12 @@ import subprocess
 
 import numpy as np
 import pytest
+import scipy.stats
 
 import browse_site
 import empirical_score as es
 import lab_page
-from empirical_score import linear
+from empirical_score import copy_tests, linear
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="no Node here")
 needs_browser = pytest.mark.skipif(
@@ -113,6 +114,48 @@ def test_sampler():
     )
     score = es.EmpiricalScore(points)
     agree(mine, es.sample_ode(score, x, es.geometric_levels(25, 3, 0.01)))
+
+
+@needs_node
+def test_audit():
+    """Fisher's test, what is significant, power and intervals, against the library."""
+    cases = [(500, 500, 0), (300, 1000, 2), (2000, 400, 3), (40, 10, 10)]
+    mine = javascript(
+        """return given.cases.map(([m, h, b]) => ({
+          p: [0, 1, 7, 25].map(c => S.fisher(c, m, b, h)),
+          needed: S.significantCount(m, h, b),
+          from: S.significantCount(m, h, b, 0.01, 2),
+          rate: Object.values(S.copyRate(Math.min(30, m), m, b, h))}));""",
+        cases=cases,
+    )
+    for (m, h, b), row in zip(cases, mine, strict=True):
+        fisher = [copy_tests.fisher_p_value(c, m, b, h) for c in (0, 1, 7, 25)]
+        agree(row["p"], fisher)
+        needed = copy_tests.detectable_copies(m, h, b, 0.01)
+        assert row["needed"] == row["from"] == (m + 1 if needed is None else needed)
+        agree(row["rate"], copy_tests.copy_rate(min(30, m), m, b, h))
+
+
+@needs_node
+@pytest.mark.parametrize("base", [0.0, 0.004, 0.05])
+def test_audit_power(base):
+    """The power by summation over both counts, another way round than in the lab."""
+    m, h, rate = 300, 200, 0.03
+    ours = scipy.stats.binom.pmf(np.arange(m + 1), m, rate + (1 - rate) * base)
+    theirs = scipy.stats.binom.pmf(np.arange(60), h, base)
+    accused = [
+        sum(ours[c] for c in range(m + 1) if c >= (needed or m + 1))
+        for needed in (copy_tests.detectable_copies(m, h, b, 0.01) for b in range(60))
+    ]
+    mine = javascript(
+        "return S.auditPower(given.m, given.base, given.rate,"
+        "  S.references(given.m, given.h, given.base));",
+        m=m,
+        h=h,
+        base=base,
+        rate=rate,
+    )
+    assert abs(mine - theirs @ accused) < 1e-7
 
 
 @needs_node

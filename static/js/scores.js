@@ -247,12 +247,142 @@
   /** What a noised Gaussian point tells of its origin, in nats. */
   const information = (d, nu) => 0.5 * d * Math.log1p(1 / nu);
 
+  /* ---- The audit's test ----------------------------------------------------------- */
+
+  const factorials = [0];
+  /** log n! of a whole number. */
+  function logFactorial(n) {
+    for (let k = factorials.length; k <= n; k++)
+      factorials.push(factorials[k - 1] + Math.log(k));
+    return factorials[n];
+  }
+
+  const logChoose = (n, k) =>
+    k < 0 || k > n ? -Infinity : logFactorial(n) - logFactorial(k) - logFactorial(n - k);
+
+  /** Chance of at least `found` generated ones among all below: Fisher's p-value. */
+  function fisher(found, m, reference, h) {
+    const total = found + reference;
+    const all = logChoose(m + h, total);
+    let sum = 0;
+    for (let c = found; c <= Math.min(total, m); c++) {
+      const term = Math.exp(logChoose(m, c) + logChoose(h, total - c) - all);
+      sum += term;
+      if (c > (total * m) / (m + h) && term < 1e-17 * sum) break;
+    }
+    return Math.min(1, sum);
+  }
+
+  /** The smallest significant count beside `reference`, from `start` on; m + 1 if none. */
+  function significantCount(m, h, reference, level = 0.01, start = 0) {
+    let [low, step] = [start - 1, 1]; // too few, and how far to look for enough
+    let high = start;
+    while (high <= m && fisher(high, m, reference, h) > level) {
+      low = high;
+      high = Math.min(m + 1, high + step);
+      step *= 2;
+    }
+    while (high - low > 1) {
+      const middle = Math.floor((low + high) / 2);
+      if (fisher(middle, m, reference, h) > level) low = middle;
+      else high = middle;
+    }
+    return high;
+  }
+
+  function binomial(n, k, p) {
+    if (p <= 0 || p >= 1) return k === (p <= 0 ? 0 : n) ? 1 : 0;
+    return Math.exp(logChoose(n, k) + k * Math.log(p) + (n - k) * Math.log1p(-p));
+  }
+
+  /** Chance that a binomial count is at least k. */
+  function binomialTail(n, k, p) {
+    if (k <= 0) return 1;
+    if (k <= n * p) {
+      let below = 0;
+      for (let c = k - 1; c >= 0; c--) {
+        const term = binomial(n, c, p);
+        below += term;
+        if (term < 1e-17) break;
+      }
+      return Math.max(0, 1 - below);
+    }
+    let sum = 0;
+    for (let c = k; c <= n; c++) {
+      const term = binomial(n, c, p);
+      sum += term;
+      if (term <= 1e-17 * sum) break;
+    }
+    return Math.min(1, sum);
+  }
+
+  /** Counts that held-out data may show, with their chances and what is significant. */
+  function references(m, h, base, level = 0.01) {
+    const spread = 6 * Math.sqrt(h * base * (1 - base)) + (base > 0 ? 6 : 0);
+    const first = Math.max(0, Math.floor(h * base - spread));
+    const last = Math.min(h, Math.ceil(h * base + spread));
+    const list = [];
+    let needed = 0;
+    for (let b = first; b <= last; b++) {
+      needed = significantCount(m, h, b, level, needed);
+      list.push({ chance: binomial(h, b, base), needed });
+    }
+    return list;
+  }
+
+  /** How often a rate of copies is found: the power of the audit's test. */
+  function auditPower(m, base, rate, list) {
+    const share = rate + (1 - rate) * base;
+    let known = list[list.length - 1].needed;
+    let tail = binomialTail(m, known, share);
+    let sum = 0;
+    for (let k = list.length - 1; k >= 0; k--) {
+      while (known > list[k].needed) tail += binomial(m, --known, share);
+      sum += list[k].chance * tail;
+    }
+    return Math.min(1, sum);
+  }
+
+  /** The ends of an exact interval that errs by `miss` at each (Clopper and Pearson). */
+  function exactInterval(count, total, miss) {
+    const solve = (f) => {
+      let [low, high] = [0, 1];
+      for (let k = 0; k < 40; k++) {
+        const middle = (low + high) / 2;
+        if (f(middle)) low = middle;
+        else high = middle;
+      }
+      return (low + high) / 2;
+    };
+    const low = count === 0 ? 0 : solve((p) => binomialTail(total, count, p) < miss);
+    const high =
+      count === total ? 1 : solve((p) => 1 - binomialTail(total, count + 1, p) > miss);
+    return [low, high];
+  }
+
+  /** The rate of copies and its interval, held-out false alarms taken off. */
+  function copyRate(found, m, reference, h, confidence = 0.95) {
+    const miss = (1 - confidence) / 4;
+    const p = exactInterval(found, m, miss);
+    const q = exactInterval(reference, h, miss);
+    const rate = (a, b) => (b >= 1 ? 1 : Math.max(0, (a - b) / (1 - b)));
+    return {
+      value: rate(found / m, reference / h),
+      low: q[1] < 1 ? rate(p[0], q[1]) : 0,
+      high: rate(p[1], q[0]),
+    };
+  }
+
   return {
     ancestralStep,
+    auditPower,
+    binomialTail,
+    copyRate,
     coulomb,
     denoiser,
     effectiveLevel,
     effectivePoints,
+    fisher,
     gaussian,
     geometricLevels,
     heunStep,
@@ -267,7 +397,9 @@
     populationKl,
     rampDenoise,
     rampFlow,
+    references,
     score,
+    significantCount,
     spanKl,
     terminalLaw,
     weights,

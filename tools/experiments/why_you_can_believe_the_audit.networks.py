@@ -1,6 +1,6 @@
 """Train small networks on handwritten digits, and stop at several times.
 
-    python tools/experiments/does_your_model_copy.networks.py [SEEDS]
+    python tools/experiments/why_you_can_believe_the_audit.networks.py [SEEDS]
 
 A network of two hidden layers learns the denoiser of n digits, with fresh noise at
 every step, as any diffusion model does.  n is 60 or 600; nothing else differs.  The

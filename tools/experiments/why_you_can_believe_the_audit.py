@@ -1,6 +1,7 @@
 """Measure how often the audit is wrong, and how little copying it finds.
 
-    EMPIRICAL_SCORE_DATA=... python tools/experiments/does_your_model_copy.py [SET ...]
+    EMPIRICAL_SCORE_DATA=... \\
+        python tools/experiments/why_you_can_believe_the_audit.py [SET ...]
 
 For each image set, real images are split at random into a training set, "generated"
 samples and held-out data, so that nothing is copied: how often does the audit say that

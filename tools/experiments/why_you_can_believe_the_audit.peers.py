@@ -1,9 +1,11 @@
 """What the usual criteria say of splits such as the audit is tried on.
 
-    EMPIRICAL_SCORE_DATA=... python tools/experiments/does_your_model_copy.peers.py
+    EMPIRICAL_SCORE_DATA=... \\
+        python tools/experiments/why_you_can_believe_the_audit.peers.py
 
-Splits and copies as in does_your_model_copy.py, a few of each and with training sets of
-5,000 images.  Five criteria, each restated in a few lines from its paper's definition:
+Splits and copies as in why_you_can_believe_the_audit.py, a few of each and with
+training sets of 5,000 images.  Five criteria, each restated in a few lines from its
+paper's definition:
 
 two       d1 / d2 < 1/3 (Yoon et al. 2023, Gu et al. 2023)
 fifty     d1 < 0.5 times the mean distance of the 50 nearest (after Carlini et al. 2023)
@@ -40,7 +42,7 @@ import empirical_score as es
 from empirical_score.auditing.copy_statistics import flip
 
 RECORD = Path(__file__).with_suffix(".npz")
-AUDIT = run_path(str(Path(__file__).with_name("does_your_model_copy.py")))
+AUDIT = run_path(str(Path(__file__).with_name("why_you_can_believe_the_audit.py")))
 NAMES = ("two", "fifty", "inauthentic", "near")
 RATES, TIMES = (0.001, 0.01, 0.05), 5
 SPLITS = {"digits": 40, "cifar10": 3}  # 6 of each of the other two
