@@ -16,7 +16,7 @@ import re
 
 from docutils import nodes
 from myst_nb.ext.glue.utils import PendingGlueReference
-from papers_ext import is_ledger
+from papers_ext import is_ledger, read
 from sphinx.application import Sphinx
 from sphinx.transforms import SphinxTransform
 from sphinx.util import logging
@@ -71,8 +71,10 @@ def verdict(row: nodes.row) -> str:
     return "holds" if found[0] == said else "qualified"
 
 
-def mark(row: nodes.row) -> None:
-    """Give a row the classes of what it is."""
+def mark(row: nodes.row, page: str) -> None:
+    """Give a row the classes of what it is; keep what it refers to."""
+    found = read(row, page, "")
+    row["labels"], row["pages"] = list(found.labels), list(found.pages)
     row["classes"] += [f"whose-{word}" for word in whose(row)]
     row["classes"].append(f"verdict-{verdict(row)}")
 
@@ -102,7 +104,7 @@ class AddColumn(SphinxTransform):
                 both = [nodes.Text("; ")] if all(said) else []
                 cell = nodes.paragraph("", "", *said[0], *both, *said[1])
                 row.insert(-1, nodes.entry("", cell))
-                mark(row)
+                mark(row, self.env.docname)
             corrected_first(next(table.findall(nodes.tbody)))
 
     def warn(self, row: nodes.row) -> None:

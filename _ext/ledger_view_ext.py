@@ -50,7 +50,7 @@ def body(table: nodes.table) -> nodes.tbody:
 def chapter(table: nodes.table) -> nodes.section:
     """The outermost section of a table, below the title of the page."""
     around = table.parent
-    while around.parent.parent is not around.document:
+    while isinstance(around.parent.parent, nodes.section):
         around = around.parent
     return around
 
@@ -110,20 +110,19 @@ class ShowLedger(SphinxPostTransform):
         found = tables(self.document)
         if not found:
             return
-        read = iter(papers_ext.Ledger.all(self.env)[self.env.docname])
         for table in found:
             for row in body(table):
-                row["classes"] += self.parts(next(read))
+                row["classes"] += self.parts(row)
         for place in list(self.document.findall(overview_node)):
             place.replace_self(self.overview(found))
         for table in found:
             set_powers(table)
             fold(table)
 
-    def parts(self, row: papers_ext.Row) -> list[str]:
+    def parts(self, row: nodes.row) -> list[str]:
         """Classes for the parts of the book in which a row is treated."""
-        places = {outline.label_page(self.env, label) for label in row.labels}
-        pages = places - {None} or set(row.pages)
+        places = {outline.label_page(self.env, label) for label in row["labels"]}
+        pages = places - {None} or set(row["pages"])
         return [
             nodes.make_id(f"part-{part.name}")
             for part in outline.chapter_parts(self.env)
