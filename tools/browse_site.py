@@ -6,8 +6,8 @@ Each page is loaded once and then seen at desktop and phone width, in light and 
 fails on an error in the console, an uncaught exception, a formula with an error or
 without typesetting, a page wider than the screen, something clipped, too little
 contrast of text, a fault that axe-core finds, a request to another host (all of which
-are refused), or a chapter beyond the limits of `page_limits.py`. Exit status: 0 good, 1 problems, 77 no Chromium on this machine
-(1 where CI=true).
+are refused), or a chapter beyond the limits of `page_limits.py`. Exit status: 0 good,
+1 problems, 77 no Chromium on this machine (1 where CI=true).
 """
 
 from __future__ import annotations
@@ -240,14 +240,14 @@ def main(arguments: list[str] | None = None) -> int:
             sight.add(*page_limits.beyond(sight.name, sight.metrics, allowed))
     for line in page_limits.spare(measured, allowed):
         print(f"hint: {line}")
-    for line in page_limits.table(measured) if measured else ():
-        print(line)
     problems = [line for sight in seen for line in sight.problems]
     for line in problems:
         print(line)
     print("Slowest pages:")
     for sight in sorted(seen, key=lambda sight: -sight.seconds)[:10]:
         print(f"{sight.seconds:6.1f} s  {sight.name}")
+    for line in page_limits.table(measured) if measured else ():
+        print(line)
     views = f"{len(WIDTHS)} widths and {len(SCHEMES)} color schemes"
     print(f"{len(seen)} pages, {views}, {len(problems)} problems")
     return 1 if problems else 0

@@ -153,12 +153,15 @@ function metrics() {
   const count = text => (text.match(/[\p{L}\d][\p{L}\d'’-]*/gu) ?? []).length;
   const apart = 'div.cell, pre, script, style, noscript, nav, figure, table, .math, ' +
     'mjx-container, .headerlink, .lab';
-  let words = 0;
-  const walk = document.createTreeWalker(article, NodeFilter.SHOW_TEXT);
-  while (walk.nextNode()) {
-    const around = walk.currentNode.parentElement;
-    if (!around.closest(apart) && seen(around)) words += count(walk.currentNode.data);
-  }
+  const words = where => {
+    let sum = 0;
+    const walk = document.createTreeWalker(where, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+      const around = walk.currentNode.parentElement;
+      if (!around.closest(apart) && seen(around)) sum += count(walk.currentNode.data);
+    }
+    return sum;
+  };
   const bold = p => p.querySelector(':scope > strong') && p.textContent.trim().length > 20;
   const lead = [...article.querySelectorAll('p')].find(bold);
   const inside = 'div.cell_input, div.highlight';
@@ -168,8 +171,8 @@ function metrics() {
   const figures = [...article.querySelectorAll('figure, img, canvas, .lab')]
     .filter(seen).map(e => e.getBoundingClientRect().top - top);
   return {
-    words,
-    lead: lead ? count(lead.textContent) : null,
+    words: words(article),
+    lead: lead ? words(lead) : null,
     code: Math.round(100 * code / height),
     first: figures.length ? Math.round(Math.min(...figures)) : null,
   };
