@@ -9,6 +9,7 @@ import sys
 import pytest
 from docutils import nodes
 
+import browse_site
 from minihouse import CHAPTER, ROOT, build
 
 sys.path.insert(0, str(ROOT / "_ext"))
@@ -263,3 +264,53 @@ def test_every_word_of_the_glossary_says_where_it_is_taught():
         link = r"\{(?:prf:ref|numref|ref|doc|term)\}`"
         assert re.search(link, taught), f"{word}: no link"
         assert taught.count(". ") < 4, f"{word}: too long for a glossary"
+
+
+def test_papers_have_one_order():
+    """That of the book, in the ledger and on the page of the papers."""
+
+    def order(name: str) -> list[str]:
+        text = (ROOT / name).read_text(encoding="utf-8")
+        return re.findall(r"^## (.+?) \(\d{4}\)", text, re.M)
+
+    assert order("ledger.md") == order("papers.md") and len(order("papers.md")) == 4
+
+
+@pytest.mark.skipif(browse_site.find_browser() is None, reason="no Chromium")
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_filter_of_the_ledger_leaves_what_is_asked_for(built, width):
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=browse_site.find_browser(), args=browse_site.FLAGS
+        )
+        page = browser.new_page(viewport={"width": width, "height": 900})
+        page.goto((built / "_build" / "html" / "results.html").as_uri())
+
+        def left() -> list[str]:
+            rows = page.locator("table.ledger tbody tr:visible")
+            told = page.locator(".ledger-status").inner_text()
+            assert told.startswith(f"{rows.count()} of 3 rows"), told
+            return [text.split()[0] for text in rows.all_inner_texts()]
+
+        def choose(label: str, words: str) -> None:
+            page.get_by_label(label, exact=True).select_option(label=words)
+
+        choose("Whose", "ours")
+        assert left() == ["At"], "out of its fold"
+        choose("Verdict", "anything else")
+        assert left() == []
+        choose("Whose", "all")
+        assert left() == ["Corollary"]
+        page.focus("#ledger-filter-3")
+        page.keyboard.press("ArrowUp")
+        page.keyboard.press("ArrowUp")
+        assert left() == ["Theorem", "At"]
+        choose("Part", "Companion")
+        assert left() == []
+        assert page.locator("#somebody-2024-two-points").is_hidden()
+        page.get_by_role("button", name="Show all rows").click()
+        assert page.locator(".ledger-status").inner_text() == "3 rows"
+        assert page.locator("table.ledger tbody tr:visible").count() == 2
+        browser.close()
