@@ -6,6 +6,7 @@
 - An image without alternative text is a warning, and a warning fails the build.
 - No line begins with the full stop of a formula.
 - Long proofs fold; identifiers that extensions write twice are dropped.
+- Captions of parts in the sidebar bear the numeral by which the text refers to them.
 - Roles and landmarks that screen readers go by, where docutils and the theme miss them.
 - The one-page build (for printing) gets the handlers that some extensions forget.
 """
@@ -18,7 +19,9 @@ import re
 import shutil
 from pathlib import Path
 
+import outline
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.application import Sphinx
 from sphinx.config import Config
 from sphinx.util import logging
@@ -76,6 +79,13 @@ def check_alt_texts(app: Sphinx, doctree: nodes.document) -> None:
                 type="book",
                 subtype="alt",
             )
+
+
+def number_parts(app: Sphinx, doctree: nodes.document) -> None:
+    """Put the numeral of each part before its caption in the sidebar."""
+    titles = {part.caption: part.title for part in outline.parts(app.env)}
+    for tree in doctree.findall(addnodes.toctree):
+        tree["caption"] = titles.get(tree.get("caption"), tree.get("caption"))
 
 
 def fold_proofs(app: Sphinx, doctree: nodes.document) -> None:
@@ -154,6 +164,7 @@ def setup(app: Sphinx) -> dict:
     app.connect("builder-inited", share_handlers)
     app.connect("doctree-read", check_alt_texts)
     app.connect("doctree-read", fold_proofs)
+    app.connect("doctree-read", number_parts, priority=900)  # once they are there
     app.connect("html-page-context", single_ids)
     app.connect("html-page-context", set_roles)
     app.connect("html-page-context", bind_punctuation)

@@ -143,11 +143,12 @@ class FillExercises(outline.Fill):
     def link(self, exercise: Exercise) -> nodes.Node:
         return outline.label_link("std", "numref", exercise.label, self.env.docname)
 
-    def number(self, exercise: Exercise) -> nodes.Node:
-        """A short link: the number alone."""
+    def short(self, exercise: Exercise) -> list[nodes.Node]:
+        """A link that bears the number, and the title, if there is one."""
         made = self.link(exercise)
         made["refexplicit"], made[0] = True, nodes.inline("", "{number}")
-        return made
+        title = outline.copied(exercise.title, self.env.docname)
+        return [made, *([nodes.Text(" "), *title] if title else [])]
 
     def counts(self) -> nodes.table:
         """How many there are of each kind and difficulty; a number leads to them."""
@@ -170,7 +171,7 @@ class FillExercises(outline.Fill):
         return nodes.reference("", text, refid=target, internal=True)
 
     def kinds(self) -> nodes.bullet_list:
-        """For each kind the numbers of its exercises, by difficulty."""
+        """For each kind its exercises, by number and title, in order of difficulty."""
         exercises, made = self.everything(), nodes.bullet_list(classes=["plain-list"])
         for kind in KINDS:
             lines = []
@@ -182,7 +183,7 @@ class FillExercises(outline.Fill):
                     nodes.Text(" "),
                 ]
                 for k, exercise in enumerate(have):
-                    line += [*([nodes.Text(", ")] if k else []), self.number(exercise)]
+                    line += [*([nodes.Text(" · ")] if k else []), *self.short(exercise)]
                 lines += [line] if have else []
             if lines:
                 title = nodes.paragraph("", "", nodes.strong("", kind))

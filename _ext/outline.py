@@ -41,7 +41,7 @@ class Part:
 
     @property
     def title(self) -> str:
-        return f"{self.numeral}. {self.caption}" if self.numeral else self.caption
+        return f"Part {self.numeral}. {self.caption}" if self.numeral else self.caption
 
     @property
     def name(self) -> str:

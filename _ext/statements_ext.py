@@ -1,11 +1,13 @@
-"""The index of statements: ``{statement-list}`` lists each with its number and title.
+"""The index of statements: ``{statement-list}`` lists each with its title and content.
 
 It takes the place of the index that sphinx-proof makes, which shows labels only. A
-statement without a title is a warning, and a warning fails the build.
+statement without a title, or of which no words can be shown, is a warning, and a
+warning fails the build.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 
@@ -17,6 +19,8 @@ from sphinx.util.docutils import SphinxDirective
 
 logger = logging.getLogger(__name__)
 PLURALS = {"corollary": "corollaries"}
+LEAST, MOST = 90, 360  # characters of a statement that are shown
+WIDEST = 38  # of a formula, for the width of a phone
 
 
 @dataclass(frozen=True)
@@ -26,6 +30,50 @@ class Statement:
     label: str
     kind: str
     title: tuple[nodes.Node, ...]
+    content: tuple[nodes.Node, ...]
+
+
+def inline(block: nodes.math_block) -> nodes.Node:
+    """A displayed formula within a line, or dots if it has no room in one."""
+    rows = re.sub(r"\\(?:begin|end)\{(?:aligned|split|gathered)\}", "", block.astext())
+    line = re.sub(r"\\\\(?:\[[^]]*\])?|(?<!\\)&|\\q?quad\b|\s+", " ", rows).strip()
+    fits = "\\begin" not in line and shown(line) <= WIDEST
+    return nodes.math("", line) if fits else nodes.Text("…")
+
+
+def flow(box: nodes.Element) -> list[nodes.Node]:
+    """What a statement says, its formulas and lists within one line."""
+    made: list[nodes.Node] = []
+    for node in box.findall(
+        lambda n: isinstance(n, nodes.paragraph | nodes.math_block)
+    ):
+        made += [nodes.Text(" ")] if made else []
+        made += [inline(node)] if isinstance(node, nodes.math_block) else node.children
+    return made
+
+
+def shown(text: str) -> int:
+    """About how many characters a formula or a reference takes on the page."""
+    return len(re.sub(r"\\[a-zA-Z]+|[{}^_\\]", "x", text)) // 2
+
+
+def begins(given: list[nodes.Node]) -> list[nodes.Node]:
+    """The first sentences, until there is enough; cut where one is very long."""
+    taken: list[nodes.Node] = []
+    length = 0
+    for node in given:
+        if node.astext() == "…":
+            return [*taken, node]
+        text = str(node) if isinstance(node, nodes.Text) else ""
+        for end in outline.SENTENCE_END.finditer(text):
+            if length + end.end() >= LEAST:
+                return [*taken, nodes.Text(text[: end.end()])]
+        length += len(text) or shown(node.astext())
+        if length > MOST:
+            cut = text[: max(0, len(text) - (length - MOST))].rpartition(" ")[0]
+            return [*taken, nodes.Text(f"{cut} …")]
+        taken.append(node)
+    return taken
 
 
 def bare(title: nodes.title) -> list[nodes.Node]:
@@ -41,16 +89,25 @@ def bare(title: nodes.title) -> list[nodes.Node]:
 def read(node: nodes.Element) -> Statement:
     """A statement, as far as the index needs it."""
     title = bare(node[0])
-    if not title:
-        logger.warning(
-            "%s %s has no title",
-            node["realtype"],
-            node["label"],
-            location=node,
-            type="book",
-            subtype="statement",
-        )
-    return Statement(node["label"], node["realtype"], tuple(title))
+    said = [part for child in node.children[1:] for part in flow(child)]
+    content = begins([part.deepcopy() for part in said])
+    for have, what in ((title, "title"), (content, "words of its own")):
+        if not have:
+            complain(node, what)
+    return Statement(node["label"], node["realtype"], tuple(title), tuple(content))
+
+
+def complain(node: nodes.Element, what: str) -> None:
+    """A warning, for the build to fail on."""
+    logger.warning(
+        "%s %s has no %s",
+        node["realtype"],
+        node["label"],
+        what,
+        location=node,
+        type="book",
+        subtype="statement",
+    )
 
 
 class Statements(outline.PerPage):
@@ -96,8 +153,10 @@ class FillStatements(outline.Fill):
         for statement in have:
             line = nodes.paragraph()
             line += outline.label_link("prf", "ref", statement.label, here)
-            line += [nodes.Text(" "), *outline.copied(statement.title, here)]
-            made += nodes.list_item("", line)
+            named = nodes.strong("", "", *outline.copied(statement.title, here))
+            line += [nodes.Text(" "), named]
+            content = nodes.paragraph("", "", *outline.copied(statement.content, here))
+            made += nodes.list_item("", line, content)
         return [nodes.rubric("", "", title), made]
 
     def counts(self, statements: list[Statement]) -> nodes.paragraph:

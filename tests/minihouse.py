@@ -23,6 +23,7 @@ HOUSE = (
     "tools",
 )
 CHAPTER = "chapters/score/two_points"
+ALLOWED = ("--allowed", str(MINIBOOK / "page_limits.toml"))
 FORK = {"GITHUB_SERVER_URL": "https://github.com", "GITHUB_REPOSITORY": "Some/fork"}
 
 

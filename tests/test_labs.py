@@ -395,3 +395,136 @@ def test_other_links_and_nonsense_are_ignored(labs):
         settle(labs, "score")
     values, points = state(labs, "score")
     assert values == before[0] and len(points) == 6
+
+
+@needs_browser
+@pytest.mark.parametrize(
+    ("lab", "setting", "dead"),
+    [
+        ("smoothing", "method=temperature&exponent=2", {"power"}),
+        ("smoothing", "method=temperature&exponent=0", {"power", "level"}),
+        ("smoothing", "method=unconditional", {"exponent", "level"}),
+        ("ramp", "which=exact", {"kappa"}),
+        ("ramp", "which=both", set()),
+    ],
+)
+def test_controls_without_effect_are_disabled_and_say_why(lab, setting, dead, labs):
+    labs.evaluate(f"location.hash = '#lab={lab}&{setting}'")
+    settle(labs, lab)
+    ranges = f"#lab-{lab} input[type=range]"
+    read = "all => all.map(e => [e.id, e.disabled, e.getAttribute('aria-describedby')])"
+    found = labs.eval_on_selector_all(ranges, read)
+    assert {name.split("-")[2] for name, disabled, _ in found if disabled} == dead
+    for name, disabled, reason in found:
+        assert bool(reason) == disabled, name
+        if disabled:
+            assert labs.locator(f"#{reason}").inner_text().startswith("No effect: ")
+
+
+@needs_browser
+@pytest.mark.parametrize("width", [390, 1280])
+def test_two_settings_are_chosen_by_keys_and_pointer_and_changed_alone(width, labs):
+    labs.set_viewport_size({"width": width, "height": 900})
+    labs.click("#lab-smoothing button:has-text('Start over')")
+    before = settle(labs, "smoothing")
+    assert float(before["share2"]) == 1.0, "B is the exact score at first"
+    canvas = labs.locator("#lab-smoothing canvas")
+    place = canvas.bounding_box()
+    canvas.click(position={"x": 0.8 * place["width"], "y": 0.5 * place["height"]})
+    labs.focus("#lab-smoothing-exponent")
+    for _ in range(8):
+        labs.keyboard.press("ArrowRight")
+    shown = settle(labs, "smoothing")
+    values, _ = state(labs, "smoothing")
+    assert (values["setting"], values["exponent"], values["exponent2"]) == ("B", 2, 2)
+    assert shown["share"] == shown["share2"] == before["share"]
+    labs.focus("#lab-smoothing-setting-B")
+    labs.keyboard.press("ArrowLeft")
+    labs.select_option("#lab-smoothing-method", "unconditional")
+    link = labs.get_attribute("#lab-smoothing .lab-link", "href")
+    labs.evaluate("location.hash = ''")  # the other width may have left the same
+    want, _ = state(labs, "smoothing")
+    assert (want["method"], want["method2"]) == ("unconditional", "temperature")
+    labs.click("#lab-smoothing button:has-text('Start over')")
+    labs.evaluate(f"location.hash = {json.dumps(link)}")
+    settle(labs, "smoothing")
+    again, _ = state(labs, "smoothing")
+    numbers = {key for key, value in want.items() if not isinstance(value, str)}
+    assert all(again[key] == pytest.approx(want[key], rel=1e-4) for key in numbers)
+    assert all(again[key] == want[key] for key in want.keys() - numbers)
+    rows = labs.locator("#lab-smoothing tbody tr")
+    assert rows.count() == 3 and "no noise level" in rows.nth(0).inner_text()
+
+
+@needs_browser
+def test_the_number_of_points_is_the_number_shown(labs):
+    labs.click("#lab-ramp button:has-text('Start over')")
+    labs.click("#lab-ramp button:has-text('Add a point')")
+    settle(labs, "ramp")
+    values, points = state(labs, "ramp")
+    shown = labs.eval_on_selector("#lab-ramp-count", "e => [e.value, e.ariaValueText]")
+    assert len(points) == values["count"] == 4 and shown == ["4", "4"]
+    labs.evaluate("location.hash = '#lab=ramp&count=2'")
+    settle(labs, "ramp")
+    assert labs.locator("#lab-ramp button:has-text('Remove it')").is_disabled()
+
+
+@needs_browser
+def test_the_ramps_sentence_is_true_when_all_or_nearly_all_are_copies(labs):
+    def said(kappa, start):
+        labs.evaluate(
+            f"location.hash = '#lab=ramp&count=3&kappa={kappa}&start={start}'"
+        )
+        share = float(settle(labs, "ramp")["memorized"])
+        return share, labs.locator("#lab-ramp .lab-status").inner_text()
+
+    share, words = said(2, 0.7)
+    assert share == pytest.approx(1) and words.startswith("All of the ramp's samples")
+    share, words = said(1.98, 0.3)
+    assert 0.99 < share < 1 and "more than 99 percent" in words and "the rest" in words
+
+
+WORDS = """() => {
+  const draw = CanvasRenderingContext2D.prototype;
+  window.written = [];
+  draw.fillText = function (words, x, y) {
+    const size = this.measureText(words);
+    const shift = { left: 0, center: 0.5, right: 1 }[this.textAlign] * size.width;
+    window.written.push([words, x - shift, y - size.actualBoundingBoxAscent,
+      x - shift + size.width, y + size.actualBoundingBoxDescent]);
+  };
+}"""
+
+
+def overlaps(written, width):
+    """Words that meet, or leave the canvas, in what was last written."""
+    boxes = list({text: (text, *box) for text, *box in written}.values())
+    out = [b[0] for b in boxes if b[1] < 0 or b[3] > width]
+    pairs = [(a, b) for k, a in enumerate(boxes) for b in boxes[:k]]
+    return out + [
+        (a[0], b[0])
+        for a, b in pairs
+        if min(a[3], b[3]) > max(a[1], b[1]) and min(a[4], b[4]) > max(a[2], b[2])
+    ]
+
+
+def test_overlaps_are_found():
+    apart = [["n = d", 40, 20, 75, 30], ["volume freezes", 72, 37, 170, 47]]
+    assert overlaps(apart, 350) == []
+    assert overlaps([apart[0], ["volume freezes", 72, 20, 170, 30]], 350)
+    assert overlaps([["volume freezes", 300, 20, 400, 30]], 350)
+
+
+@needs_browser
+@pytest.mark.parametrize("nu", [0.05, 0.3, 1, 4, 9.5, 20, 50])
+def test_words_of_the_transition_do_not_meet_on_a_phone(nu, labs):
+    labs.set_viewport_size({"width": 390, "height": 844})
+    labs.evaluate(WORDS)
+    for d in (2, 30, 100):
+        labs.evaluate("window.written = []")
+        labs.evaluate(f"location.hash = '#lab=transition&d={d}&nu={nu}&n=3'")
+        settle(labs, "transition")
+        written = labs.evaluate("window.written")
+        assert {"n = d", "n → ∞"} <= {text for text, *_ in written}
+        width = labs.locator("#lab-transition canvas").bounding_box()["width"]
+        assert overlaps(written, width) == []

@@ -24,13 +24,22 @@ def test_pdf_of_the_small_book(written, tmp_path):
     assert "0 problems" in result.stdout
     content = (book / "_build" / "pdf" / "the-empirical-score.pdf").read_bytes()
     assert content.startswith(b"%PDF")
-    pages = len(re.findall(rb"/Type\s*/Page\b", content))
+    pages, weight = pdf.size(content)
     assert pages >= 5  # title, contents, and at least a page for each file
+    assert weight == len(content) and f": {pages} pages, " in result.stdout
+    assert content.count(b"/StructElem") < 1000, "code as text, not word by word"
     assert content.count(b"/Outlines") and content.count(b"/Dest")
     assert not re.search(rb"/URI\s*\(file:", content)  # no reference to this machine
     page = book / "_build" / "one-page" / "_build" / "singlehtml" / "intro.html"
     references = page.read_text().count('class="reference internal"')
     assert len(re.findall(rb"/Subtype\s*/Link\b", content)) >= references > 20
+
+
+def test_a_long_or_heavy_pdf_is_a_problem():
+    assert pdf.too_much(400, 20_000_000) == []
+    assert pdf.too_much(401, 20_000_000) == ["401 pages, 400 at most"]
+    (heavy,) = pdf.too_much(400, 20_000_001)
+    assert heavy.startswith("20,000,001 bytes")
 
 
 def test_parts_are_numbered_as_books_number_them(tmp_path):

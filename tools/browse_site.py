@@ -5,9 +5,9 @@
 Each page is loaded once and then seen at desktop and phone width, in light and dark. It
 fails on an error in the console, an uncaught exception, a formula with an error or
 without typesetting, a page wider than the screen, something clipped, too little
-contrast of text, a fault that axe-core finds, or a request to another host (all of
-which are refused). Exit status: 0 good, 1 problems, 77 no Chromium on this machine
-(1 where CI=true).
+contrast of text, a fault that axe-core finds, a request to another host (all of which
+are refused), or a chapter beyond the limits of `page_limits.py`. Exit status: 0 good,
+1 problems, 77 no Chromium on this machine (1 where CI=true).
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from urllib.parse import unquote, urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 import accessibility
+import page_limits
 
 SKIPPED = 77
 WIDTHS = {
@@ -76,6 +77,7 @@ class Sight:
     problems: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    metrics: dict = field(default_factory=dict)
 
     def add(self, *what: str, view: str = "") -> None:
         where = f"{self.name} ({view})" if view else self.name
@@ -105,6 +107,9 @@ def look(page, sight: Sight, folder: Path | None = None) -> None:
     if state["left"]:
         sight.add(f"{state['left']} formulas not typeset")
     sight.add(*(f"error in a formula: {text}" for text in state["errors"]))
+    if sight.name.startswith(page_limits.CHAPTERS):
+        show(page, "desktop", "light")
+        sight.metrics = check(page, "metrics")
     for size, scheme in VIEWS if folder else ():
         show(page, size, scheme)
         shot = sight.name.replace("/", "-").removesuffix(".html")
@@ -213,6 +218,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("pages", nargs="*", help="such as intro.html; default all")
     parser.add_argument("--screenshots", type=Path, metavar="FOLDER")
     parser.add_argument("--jobs", type=int, default=2, help="browsers side by side")
+    parser.add_argument("--allowed", type=Path, default=page_limits.ALLOWED)
     options = parser.parse_intermixed_args(arguments)
     executable = find_browser()
     if executable is None:
@@ -227,12 +233,21 @@ def main(arguments: list[str] | None = None) -> int:
     seen = browse(site, names, options.screenshots, executable, options.jobs)
     for hint in (hint for sight in seen for hint in sight.hints):
         print(f"hint: {hint}")
+    allowed = page_limits.allowances(options.allowed)
+    measured = {sight.name: sight.metrics for sight in seen if sight.metrics}
+    for sight in seen:
+        if sight.metrics:
+            sight.add(*page_limits.beyond(sight.name, sight.metrics, allowed))
+    for line in page_limits.spare(measured, allowed):
+        print(f"hint: {line}")
     problems = [line for sight in seen for line in sight.problems]
     for line in problems:
         print(line)
     print("Slowest pages:")
     for sight in sorted(seen, key=lambda sight: -sight.seconds)[:10]:
         print(f"{sight.seconds:6.1f} s  {sight.name}")
+    for line in page_limits.table(measured) if measured else ():
+        print(line)
     views = f"{len(WIDTHS)} widths and {len(SCHEMES)} color schemes"
     print(f"{len(seen)} pages, {views}, {len(problems)} problems")
     return 1 if problems else 0

@@ -140,3 +140,40 @@ function contrast() {
   const bad = new Map([...unfolded(pale), ...pale()]);
   return [...bad].map(([what, value]) => `${what} ${value}`).slice(0, 8);
 }
+
+// How long a chapter's page is, and of what: see `page_limits.py`. As a reader sees it
+// who has unfolded nothing.
+function metrics() {
+  const article = document.querySelector('article');
+  const {top, height} = article.getBoundingClientRect();
+  const seen = e => {
+    const {width, height} = e.getBoundingClientRect();
+    return width >= 2 && height >= 2 && e.checkVisibility({visibilityProperty: true});
+  };
+  const count = text => (text.match(/[\p{L}\d][\p{L}\d'’-]*/gu) ?? []).length;
+  const apart = 'div.cell, pre, script, style, noscript, nav, figure, table, .math, ' +
+    'mjx-container, .headerlink, .lab';
+  const words = where => {
+    let sum = 0;
+    const walk = document.createTreeWalker(where, NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+      const around = walk.currentNode.parentElement;
+      if (!around.closest(apart) && seen(around)) sum += count(walk.currentNode.data);
+    }
+    return sum;
+  };
+  const bold = p => p.querySelector(':scope > strong') && p.textContent.trim().length > 20;
+  const lead = [...article.querySelectorAll('p')].find(bold);
+  const inside = 'div.cell_input, div.highlight';
+  const code = [...article.querySelectorAll(`${inside}, div.cell_output pre`)]
+    .filter(e => seen(e) && !e.parentElement.closest(inside))
+    .reduce((sum, e) => sum + e.getBoundingClientRect().height, 0);
+  const figures = [...article.querySelectorAll('figure, img, canvas, .lab')]
+    .filter(seen).map(e => e.getBoundingClientRect().top - top);
+  return {
+    words: words(article),
+    lead: lead ? words(lead) : null,
+    code: Math.round(100 * code / height),
+    first: figures.length ? Math.round(Math.min(...figures)) : null,
+  };
+}

@@ -5,13 +5,16 @@
 Sphinx makes one page of all chapters, strictly; Chromium sets its formulas and prints
 it. Added for paper: a title page, contents, pages that open the parts, page numbers.
 References lead where they should, labs are left out in favor of the figures beside
-them, and code that is folded away on the pages is left out too. Exit status: 0 good,
-1 problems, 77 no Chromium on this machine.
+them, and code that is folded away on the pages is left out too. Code is printed in
+black, as plain text, since each word of it would need a tag. More than MOST_PAGES pages
+or MOST_BYTES are a problem. Exit status: 0 good, 1 problems, 77 no Chromium on this
+machine.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +28,13 @@ import kernel
 STYLE = Path(__file__).with_suffix(".css")
 ROMAN = "I II III IV V VI VII VIII IX X".split()
 PATIENCE = 900_000  # milliseconds; two busy cores set some thousand formulas in 100 s
+MOST_PAGES, MOST_BYTES = 400, 20_000_000
+LIGHTEN = """() => {
+    for (const code of document.querySelectorAll('.highlight pre'))
+        code.textContent = code.textContent;
+    for (const p of document.querySelectorAll(':is(td, th) > p:only-child'))
+        p.replaceWith(...p.childNodes);
+}"""
 FRONT = """([title, subtitle, parts]) => {
     const make = (tag, kind, ...inside) => {
         const node = document.createElement(tag);
@@ -114,6 +124,7 @@ def print_page(source: Path, output: Path, executable: str, root: Path) -> list[
         math = browse_site.check(page, "typeset")
         if math["left"] or math["errors"]:
             found.append(f"formulas: {math['left']} not set, errors {math['errors']}")
+        page.evaluate(LIGHTEN)
         front = [settings["title"], settings["author"], table_of_contents(root)]
         for file in page.evaluate(FRONT, front):
             found.append(f"{file} is not in the book")
@@ -133,6 +144,21 @@ def print_page(source: Path, output: Path, executable: str, root: Path) -> list[
     return found
 
 
+def size(content: bytes) -> tuple[int, int]:
+    """The pages and the bytes of a PDF."""
+    return len(re.findall(rb"/Type\s*/Page\b", content)), len(content)
+
+
+def too_much(pages: int, weight: int) -> list[str]:
+    """What of a PDF is more than a reader carries about."""
+    found = []
+    if pages > MOST_PAGES:
+        found.append(f"{pages} pages, {MOST_PAGES} at most")
+    if weight > MOST_BYTES:
+        found.append(f"{weight:,} bytes, {MOST_BYTES:,} at most")
+    return found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -146,9 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
         print("no PDF: no Chromium found (install it, or set CHROMIUM)")
         return browse_site.SKIPPED
     found = print_page(one_page(root), output.resolve(), executable, root)
+    pages, weight = size(output.read_bytes())
+    found += too_much(pages, weight)
     for line in found:
         print(line)
-    print(f"{output}: {output.stat().st_size / 1e6:.1f} MB, {len(found)} problems")
+    length = f"{pages} pages, {weight / 1e6:.1f} MB"
+    print(f"{output}: {length}, {len(found)} problems")
     return 1 if found else 0
 
 

@@ -66,9 +66,22 @@
     lab.say(
       which === "exact"
         ? "With the exact score every path ends on a training point."
-        : `Of the ramp's samples ${Math.round(100 * law.memorized)} percent are copies, ` +
-            `the rest lie between the points.`,
+        : told(law.memorized, covered(points, kappa, start)),
     );
+  }
+
+  /** Whether the collars leave no ramp in any gap at the level where paths start. */
+  const covered = (points, kappa, start) =>
+    closed(points).every(([left, right]) => (right - left) / 2 <= kappa * start);
+
+  /** The share of copies in words. */
+  function told(share, all) {
+    if (all)
+      return "All of the ramp's samples are copies: the collars cover every gap at the start level.";
+    const percent = Math.round(100 * share);
+    const words =
+      percent === 100 ? "more than 99" : percent === 0 ? "less than 1" : String(percent);
+    return `Of the ramp's samples ${words} percent are copies; the rest lie between the points.`;
   }
 
   const closed = (points) => points.slice(1).map((right, j) => [points[j], right]);
@@ -107,7 +120,7 @@
     help:
       "Noise falls from top to bottom. Gray lines end on training points, orange ones between them; " +
       "shaded are the regions of the ramps. Below: bars are the shares of the points, the curve is the density " +
-      "between. Drag the points along the line. Keys: arrows move the selected point, n and p select, + adds, Delete removes.",
+      "between. Drag the points along the line; to choose their number spaces them equally. Keys: arrows move the selected point, n and p select, + adds, Delete removes.",
     aspect: 0.74,
     window: () => ({ left: -1.9, right: 1.9, top: 1, bottom: 0 }),
     controls: [
@@ -121,13 +134,22 @@
           ["both", "both"],
         ],
       },
-      { key: "kappa", label: "Collar κ", min: 0, max: 3, step: 0.05, value: 0.5 },
+      {
+        key: "kappa",
+        label: "Collar κ",
+        min: 0,
+        max: 3,
+        step: 0.05,
+        value: 0.5,
+        idle: ({ which }) => which === "exact" && "No effect: the exact score has no collar.",
+      },
       { key: "start", label: "Start level σ₀", min: 0.05, max: 2, log: true, value: 0.6 },
-      { key: "count", label: "Points, equally spaced", min: 2, max: 16, step: 1, value: 3, resets: true },
+      { key: "count", label: "Number of points", min: 2, max: 40, step: 1, value: 3, resets: true },
     ],
     points: {
       dimension: 1,
       drag: true,
+      counted: "count",
       most: 40,
       least: 2,
       start: ({ count }) => lattice(count),

@@ -10,12 +10,15 @@
   });
   const PATHS = 160;
 
+  /** The last level is below the first, whatever the slider says. */
+  const below = ({ start, stop }) => Math.min(stop, 0.9 * start);
+
   function* draw(lab, context) {
     const { start, stop, steps, method, seed } = lab.values;
     const flat = Float64Array.from(lab.points.flat());
     const n = lab.points.length;
     const denoise = S.denoiser(flat, 2, S.gaussian);
-    const levels = S.geometricLevels(steps + 1, start, Math.min(stop, 0.9 * start));
+    const levels = S.geometricLevels(steps + 1, start, below({ start, stop }));
     const draw = S.normals(seed);
     const work = S.workspace(2);
     const counts = new Array(n).fill(0);
@@ -75,7 +78,7 @@
     const spread = 2 * Math.sqrt(fair * (1 - 1 / n));
     context.fillStyle = lab.color("paper");
     context.globalAlpha = 0.85;
-    context.fillRect(left - 6, base - 66, n * width + 12, 72);
+    context.fillRect(left - 6, base - 66, Math.max(n * width, 90) + 12, 72);
     context.globalAlpha = 0.25;
     context.fillStyle = lab.color("quiet");
     const low = Math.max(0, fair - spread);
@@ -116,7 +119,15 @@
         ],
       },
       { key: "start", label: "Start level", min: 0.3, max: 20, log: true, value: 3 },
-      { key: "stop", label: "Stop at level", min: 0.002, max: 1, log: true, value: 0.01 },
+      {
+        key: "stop",
+        label: "Stop at level",
+        min: 0.002,
+        max: 1,
+        log: true,
+        value: 0.01,
+        holds: below,
+      },
       { key: "steps", label: "Steps", min: 2, max: 60, step: 1, value: 30 },
     ],
     points: {

@@ -112,7 +112,7 @@
     lab.root.dataset.effective = S.effectivePoints(w);
     lab.say(
       `Noise level ${digits(sigma)}. At the orange point ${digits(S.effectivePoints(w))} ` +
-        `of ${count} training points matter; the nearest carries ` +
+        `of ${count} training point${count > 1 ? "s" : ""} matter; the nearest carries ` +
         `${Math.round(100 * w[best])} percent of the weight.`,
     );
   }

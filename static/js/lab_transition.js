@@ -3,7 +3,7 @@
   "use strict";
   const S = window.Scores;
   const { define, digits } = window.Labs;
-  const [LOW, HIGH, MOST] = [Math.log(0.003), Math.log(300), 12];
+  const [LOW, HIGH, MOST] = [Math.log(0.0003), Math.log(300), 12];
 
   const kl = (n, d, nu) => (n < d ? S.spanKl(n, d, nu) : S.linearKl(n, d, nu));
 
@@ -29,8 +29,8 @@
     context.beginPath();
     context.rect(0, 0, lab.width, base);
     context.clip();
-    mark(lab, x(d), base, "n = d", "ink");
-    if (1 + nu < MOST) mark(lab, x(d * (1 + nu)), base, "volume freezes", "green");
+    mark(lab, x(d), base, 30, "n = d", "ink");
+    if (1 + nu < MOST) mark(lab, x(d * (1 + nu)), base, 47, "volume freezes", "green");
     lab.line(
       [
         [0, y(S.populationKl(nu))],
@@ -45,7 +45,9 @@
     if (Number.isFinite(here))
       lab.dot(x(n), y(here), 6, lab.color("paper"), lab.color("ink"));
     context.restore();
-    lab.text("n → ∞", lab.width - 8, y(S.populationKl(nu)) + 15, lab.color("quiet"), "right");
+    const limit = y(S.populationKl(nu));
+    const below = limit + 15 < base - 22; // else it would meet what is written there
+    lab.text("n → ∞", lab.width - 8, below ? limit + 15 : limit - 6, lab.color("quiet"), "right");
     lab.text("divergence per dimension (log scale)", 8, 12, lab.color("quiet"));
     lab.text("n/d", lab.width - 8, base + 16, lab.color("quiet"), "right");
     for (let k = 0; k < MOST; k += 2)
@@ -61,7 +63,8 @@
     );
   }
 
-  function mark(lab, px, base, words, color) {
+  /** A line across the plot, with its words in a row of their own. */
+  function mark(lab, px, base, row, words, color) {
     lab.line(
       [
         [px, 20],
@@ -69,7 +72,7 @@
       ],
       lab.color(color),
     );
-    lab.text(words, px + 4, 30, lab.color(color));
+    lab.beside(words, px, row, lab.color(color));
   }
 
   /** Shade the stretch in which more data make it worse. */
@@ -86,7 +89,7 @@
     if (from !== null) context.fillRect(x(from), 20, x(worst) - x(from), base - 20);
     context.globalAlpha = 1;
     if (from !== null) {
-      lab.text("more data hurt", x(from) + 4, base - 8, lab.color("violet"));
+      lab.beside("more data hurt", x(from), base - 8, lab.color("violet"));
       lab.root.dataset.rises = [from, worst].join();
     } else lab.root.dataset.rises = "";
   }

@@ -2,7 +2,12 @@
 
    A page holds <div class="lab" data-lab="name">; the script of that lab calls
    Labs.define(name, spec).  Where scripts are off the text inside the div stays.
-   Nothing moves by itself; everything works by pointer, touch and keyboard. */
+   Nothing moves by itself; everything works by pointer, touch and keyboard.
+
+   A control with `idle` says why it has no effect under the present values, and is
+   then disabled, with the reason below it.  Controls with `each` are there once for
+   each of the settings that a lab compares (`spec.settings`): the value of the second
+   bears a 2 behind its key, and `values.setting` says which one is being changed. */
 (function () {
   "use strict";
   const made = new Map();
@@ -39,10 +44,11 @@
     build() {
       const { spec, name } = this;
       const help = `lab-${name}-help`;
+      const answers = spec.points && spec.points.drag;
       this.canvas = element("canvas", {
-        tabindex: 0,
-        role: "application",
-        "aria-roledescription": "interactive figure",
+        tabindex: answers ? 0 : undefined,
+        role: answers ? "application" : "img",
+        "aria-roledescription": answers ? "interactive figure" : undefined,
         "aria-label": spec.label,
         "aria-describedby": help,
       });
@@ -55,10 +61,11 @@
         const made = element("button", { type: "button" }, text);
         made.addEventListener("click", act);
         buttons.append(made);
+        return made;
       };
       if (spec.points && spec.points.most) {
-        button("Add a point", () => this.add());
-        button("Remove it", () => this.remove());
+        this.adder = button("Add a point", () => this.add());
+        this.remover = button("Remove it", () => this.remove());
       }
       if (spec.again) button("New noise", () => this.set("seed", this.values.seed + 1));
       button("Start over", () => {
@@ -71,6 +78,7 @@
         element("p", { class: "lab-title" }, spec.title),
         this.canvas,
         this.status,
+        ...(spec.table ? [(this.results = element("div", { class: "lab-results" }))] : []),
         controls,
         buttons,
         element("p", { class: "lab-help", id: help }, spec.help),
@@ -79,9 +87,45 @@
       this.root.id = `lab-${name}`;
     }
 
-    control({ key, label, options, min, max, step, log }) {
-      const id = `lab-${this.name}-${key}`;
+    /** One control, with a place for the reason why it has no effect. */
+    control(given) {
       const line = element("div", { class: "lab-control" });
+      const input = given.choose ? this.choice(line, given) : this.slider(line, given);
+      if (given.idle) {
+        const reason = element("p", { class: "lab-reason" });
+        reason.id = `lab-${this.name}-${given.key}-reason`;
+        this.inputs[given.key].idle = (why) => {
+          input.disabled = Boolean(why);
+          line.classList.toggle("idle", input.disabled);
+          reason.textContent = why;
+          if (why) input.setAttribute("aria-describedby", reason.id);
+          else input.removeAttribute("aria-describedby");
+        };
+        line.append(reason);
+      }
+      return line;
+    }
+
+    /** A few buttons of which one is pressed. */
+    choice(line, { key, label, options }) {
+      const id = `lab-${this.name}-${key}`;
+      const group = element("div", { class: "lab-choice", role: "radiogroup" });
+      group.setAttribute("aria-labelledby", id);
+      const made = options.map(([value, text]) => {
+        const input = element("input", { type: "radio", name: id, value, id: `${id}-${value}` });
+        input.addEventListener("change", () => this.set(key, value));
+        group.append(element("label", { for: input.id }, input, text));
+        return input;
+      });
+      this.inputs[key] = {
+        show: (value) => made.forEach((input) => (input.checked = input.value === value)),
+      };
+      line.append(element("span", { id }, label), group);
+      return group;
+    }
+
+    slider(line, { key, label, options, min, max, step, log }) {
+      const id = `lab-${this.name}-${key}`;
       line.append(element("label", { for: id }, label));
       if (options) {
         const select = element("select", { id });
@@ -90,7 +134,7 @@
         select.addEventListener("change", () => this.set(key, select.value));
         this.inputs[key] = { show: (value) => (select.value = value) };
         line.append(select);
-        return line;
+        return select;
       }
       const range = element("input", {
         id,
@@ -105,21 +149,37 @@
       const to = (value) => (log ? Math.log(value / min) / ratio : value);
       range.addEventListener("input", () => this.set(key, from(Number(range.value))));
       this.inputs[key] = {
-        show: (value) => {
+        show: (value, holds = value) => {
           range.value = to(value);
-          shown.value = log || step < 1 ? digits(value) : String(value);
+          shown.value = log || step < 1 ? digits(holds) : String(holds);
           range.setAttribute("aria-valuetext", shown.value);
         },
         clip: (value) => Math.min(max, Math.max(min, value)),
       };
       line.append(range, shown);
-      return line;
+      return range;
     }
 
     /* ---- Its state, and the link that keeps it ----------------------------------- */
 
+    /** Where the value of a control is kept, for the setting that is being changed. */
+    place({ key, each }) {
+      return each !== undefined && this.values.setting === this.spec.settings[1] ? `${key}2` : key;
+    }
+
+    /** The values of one setting, under the names without a 2. */
+    setting(which) {
+      const own = { ...this.values };
+      for (const { key, each } of this.spec.controls)
+        if (each !== undefined) own[key] = this.values[which ? `${key}2` : key];
+      return own;
+    }
+
     reset() {
-      for (const { key, value } of this.spec.controls) this.values[key] = value;
+      for (const { key, value, each } of this.spec.controls) {
+        this.values[key] = value;
+        if (each !== undefined) this.values[`${key}2`] = each;
+      }
       if (this.spec.again) this.values.seed = 1;
       const { points } = this.spec;
       this.points = points ? points.start(this.values).map((p) => [...p]) : [];
@@ -127,8 +187,8 @@
     }
 
     set(key, value) {
-      this.values[key] = value;
       const control = this.spec.controls.find((c) => c.key === key);
+      this.values[control ? this.place(control) : key] = value;
       if (control && control.resets) {
         this.points = this.spec.points.start(this.values).map((p) => [...p]);
         this.selected = 0;
@@ -149,14 +209,15 @@
     read() {
       const given = new URLSearchParams(location.hash.slice(1));
       if (given.get("lab") !== this.name) return false;
-      for (const { key, options } of this.spec.controls) {
-        if (!given.has(key)) continue;
-        const text = given.get(key);
-        if (options) {
-          if (options.some(([value]) => value === text)) this.values[key] = text;
-        } else if (Number.isFinite(Number(text)))
-          this.values[key] = this.inputs[key].clip(Number(text));
-      }
+      for (const { key, options, each } of this.spec.controls)
+        for (const name of each === undefined ? [key] : [key, `${key}2`]) {
+          if (!given.has(name)) continue;
+          const text = given.get(name);
+          if (options) {
+            if (options.some(([value]) => value === text)) this.values[name] = text;
+          } else if (text !== "" && Number.isFinite(Number(text)))
+            this.values[name] = this.inputs[key].clip(Number(text));
+        }
       const seed = Number(given.get("seed"));
       if (this.spec.again && Number.isInteger(seed)) this.values.seed = seed;
       const { points } = this.spec;
@@ -173,8 +234,18 @@
     }
 
     changed() {
-      for (const [key, input] of Object.entries(this.inputs))
-        input.show(this.values[key]);
+      const { points, controls } = this.spec;
+      if (points && points.counted) this.values[points.counted] = this.points.length;
+      const shown = this.setting(this.values.setting === this.spec.settings?.[1] ? 1 : 0);
+      for (const { key, idle, holds } of controls) {
+        this.inputs[key].show(shown[key], holds && holds(shown));
+        if (idle) this.inputs[key].idle(idle(shown) || "");
+      }
+      if (this.adder) {
+        const count = this.points.length - (points.probe ? 1 : 0);
+        this.adder.disabled = this.points.length >= points.most;
+        this.remover.disabled = count <= (points.least || 1);
+      }
       this.link.setAttribute("href", this.address());
       this.redraw();
     }
@@ -213,6 +284,8 @@
         return this.unproject(event.clientX - box.left, event.clientY - box.top);
       };
       canvas.addEventListener("pointerdown", (event) => {
+        if (spec.settings)
+          this.set("setting", spec.settings[event.offsetX < this.width / 2 ? 0 : 1]);
         if (!spec.points || !spec.points.drag) return;
         const at = place(event);
         const far = this.points.map((p) => spec.points.distance(p, at, this));
@@ -373,6 +446,34 @@
       this.context.fillStyle = color;
       this.context.textAlign = align;
       this.context.fillText(words, x, y);
+    }
+
+    /** Words to the right of a place, or to the left where there is no room for them. */
+    beside(words, x, y, color) {
+      const fits = x + 4 + this.context.measureText(words).width < this.width - 2;
+      this.text(words, fits ? x + 4 : x - 4, y, color, fits ? "left" : "right");
+    }
+
+    /** The results as a table: a head, and rows that each begin with their name. */
+    tabulate(head, rows) {
+      const top = element("tr", {}, ...head.map((cell) => element("th", { scope: "col" }, cell)));
+      const lines = rows.map(([name, ...cells]) =>
+        element(
+          "tr",
+          {},
+          element("th", { scope: "row" }, name),
+          ...cells.map((cell) => element("td", {}, cell)),
+        ),
+      );
+      this.results.replaceChildren(
+        element(
+          "table",
+          {},
+          element("caption", {}, this.spec.table),
+          element("thead", {}, top),
+          element("tbody", {}, ...lines),
+        ),
+      );
     }
   }
 

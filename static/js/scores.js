@@ -201,7 +201,7 @@
     const gaps = [];
     for (let j = 0; j + 1 < n; j++) {
       const half = (points[j + 1] - points[j]) / 2;
-      const scale = Math.max(0, 1 - (kappa * sigma) / half);
+      const scale = half > 0 ? Math.max(0, 1 - (kappa * sigma) / half) : 0;
       gaps.push({ middle: points[j] + half, half, scale });
       low.push(cdf(points[j] + half - scale * half));
       high.push(cdf(points[j] + half + scale * half));
