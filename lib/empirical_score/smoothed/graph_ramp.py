@@ -13,7 +13,7 @@ import numpy as np
 
 from .._support.arrays import as_count, as_points, as_real, like, row_blocks
 from .._support.show import described
-from .._support.types import Array, Numbers, Points
+from .._support.types import Numbers, Points
 from ..distributions.score import Score
 from ..exact.neighbors import nearest
 from ..exact.score import EmpiricalScore, as_empirical
