@@ -51,12 +51,6 @@ def as_numpy_generator(rng: NumpyRng | None) -> np.random.Generator:
     return _numpy_generator(rng, " or an int seed")
 
 
-def require_generator(rng):
-    """Raise ``TypeError`` unless ``rng`` is a ``numpy.random.Generator``."""
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{_EXPECTED}, got {type(rng).__name__}")
-
-
 def _numpy_generator(rng, others):
     if isinstance(rng, np.random.Generator):
         return rng

@@ -42,7 +42,7 @@ def judge(generated, holdout, settings, rng, *, split=None):
     else:
         smallest = copy_tests.detectable_rate(m, copies, reference, h, POWER)
     p_values = copy_tests.conformal_p_values(generated.ratio, holdout.ratio, threshold)
-    adjusted = copy_tests.discoveries(p_values)
+    adjusted = copy_tests.benjamini_hochberg(p_values)
     result = {
         "statistics": statistics,
         "flagged": _flags(generated, p_values, adjusted, rate),
@@ -65,7 +65,7 @@ def _statistic(name, ours, theirs, tail, threshold, confidence):
     a, b = getattr(ours, name), getattr(theirs, name)
     counts = int(np.sum(a < threshold)), int(np.sum(b < threshold))
     sizes = a.shape[0], b.shape[0]
-    overall, overall_p = copy_tests.shift(a, b)
+    overall, overall_p = copy_tests.mann_whitney(a, b)
     return Statistic(
         name=name,
         p_value=tail.p_value,

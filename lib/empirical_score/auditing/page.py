@@ -96,7 +96,7 @@ $suspects
 threshold. The joint test looks at all tails of all four statistics at once and pays for
 it; alone it does not say copying, as samples that are merely smooth move it, too. Small
 print under counts: exact intervals. Generated nearer: in so many of all pairs of a
-generated and a held-out sample; one half if they are of one law.</small></p>
+generated and a held-out sample; one half if they are of one distribution.</small></p>
 <dl class="meanings">$meanings</dl>
 <h2>About these data</h2>
 <ul>$notes</ul>

@@ -14,18 +14,25 @@
 
 ``holdout`` are real data that the generator has never seen: what copying is measured
 against.  Every statistic of :mod:`~empirical_score.copy_statistics` is computed for
-them, too, by the same rule; if the generator draws from the law of the data, the two
-sets of values are exchangeable, and every test of :mod:`~empirical_score.copy_tests`
-is exact, whatever that law.  Without ``holdout`` a fifth of the training set plays its
-part.  On the command line: ``empirical-score audit --help``.
+them, too, by the same rule; if the generator draws from the distribution of the data,
+the two sets of values are exchangeable, and every test of
+:mod:`~empirical_score.copy_tests` is exact, whatever that distribution.  Without
+``holdout`` a fifth of the training set plays its part.  On the command line:
+``empirical-score audit --help``.
 """
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .._support.arrays import as_count, as_number, as_positive_number
+from .._support.types import Array
 from . import copy_statistics
 from .inputs import as_sets, as_shape, as_share, first_equal_rows
 from .judge import judge
+from .result import Audit
 
 __all__ = ["audit"]
 
@@ -33,25 +40,28 @@ LARGEST_SPLIT = 10_000
 
 
 def audit(
-    train,
-    generated,
-    holdout=None,
+    train: Array,
+    generated: Array,
+    holdout: Array | None = None,
     *,
-    features=None,
-    neighbors=5,
-    threshold=1 / 3,
-    tolerance=None,
-    flips=False,
-    shape=None,
-    level=0.01,
-    confidence=0.95,
-    false_discoveries=0.1,
-    permutations=9999,
-    seed=0,
-    memory=2**28,
-    progress=None,
-):
-    """Test whether ``generated`` holds copies of training points; return an `Audit`.
+    features: Callable[[Array], Array] | Sequence[Array] | None = None,
+    neighbors: int = 5,
+    threshold: float = 1 / 3,
+    tolerance: float | None = None,
+    flips: bool = False,
+    shape: tuple[int, ...] | None = None,
+    level: float = 0.01,
+    confidence: float = 0.95,
+    false_discoveries: float = 0.1,
+    permutations: int = 9999,
+    seed: int = 0,
+    memory: int = 2**28,
+    progress: Callable[[float], object] | None = None,
+) -> Audit:
+    """Test generated samples for copies of training data: a memorization audit.
+
+    The verdict is Fisher's exact test of two counts: of generated and of held-out
+    samples that are much nearer to one training point than to the k-th nearest one.
 
     Parameters
     ----------
@@ -77,8 +87,8 @@ def audit(
         The shape of one image: ``(rows, columns)``, ``(rows, columns, channels)`` or
         ``(channels, rows, columns)``.
     level : number in (0, 1)
-        Chance of a wrong verdict ``copying``, if the generator draws from the law of
-        the held-out data.
+        Chance of a wrong verdict ``copying``, if the generator draws from the
+        distribution of the held-out data.
     confidence, false_discoveries : numbers in (0, 1)
         Of the intervals; of the list of flagged samples.
     permutations, seed : int
@@ -88,11 +98,29 @@ def audit(
     progress : function, optional
         Called now and then with a share of the work; the shares add up to at most 1.
 
+    Returns
+    -------
+    Audit
+        ``print`` it to read it.
+
     Raises
     ------
     TypeError, ValueError
         For bad arrays or settings, unequal dimensions, a training set of too few
         distinct points, held-out data that are training data or the samples themselves.
+
+    Notes
+    -----
+    ``thm-exact-comparison``, ``prop-rule-of-three`` and ``prop-conformal`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> train, fresh, holdout = np.random.default_rng(0).standard_normal((3, 300, 12))
+    >>> es.audit(train, train[:100], holdout, permutations=99)
+    Audit(copying=True, generated=100, holdout=300, train=300, flagged=100)
+    >>> es.audit(train, fresh, holdout, permutations=99).copying
+    False
     """
     neighbors = as_count(neighbors, "neighbors", 2)
     permutations = as_count(permutations, "permutations", 99)

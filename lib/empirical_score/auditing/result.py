@@ -1,11 +1,14 @@
 """What an audit returns: frozen records of numbers, with words for them."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from .._support.arrays import as_count
+from .._support.show import described
 from .copy_statistics import Measures
 from .copy_tests import Interval, Tail
 
@@ -57,23 +60,45 @@ class Statistic:
 
 @dataclass(frozen=True)
 class Audit:
-    """The answer of :func:`~empirical_score.audit`; ``print`` it to read it.
+    """The answer of a memorization audit; ``print`` it to read it.
+
+    :func:`~empirical_score.audit` makes it.
 
     Attributes
     ----------
     copying : True, False or ``"undetermined"``
-    verdict : str, the answer in words
-    notes : tuple of str, what to know about these data
-    statistics : dict of :class:`Statistic`, by name
-    flagged : tuple of :class:`Flag`, surest first
-    copy_rate : Interval, the share of copies beyond what held-out data show
-    detectable_rate, detectable_copies : the smallest rate that would have been found
-        with chance 90 %, and the number of copies that it takes; None if none would
-    fewest_flags : int, the smallest list of flags that these sizes allow
-    exact_copies, exact_holdout : pairs (count, total) at distance exactly 0
-    generated, holdout : Measures, the statistics of every sample
-    split : row numbers of train that served as held-out data, or None
-    settings : dict, everything that was set, estimated or counted
+    verdict : str
+        The answer in words.
+    notes : tuple of str
+        What to know about these data.
+    statistics : dict of Statistic, by name
+    flagged : tuple of Flag
+        Samples taken for copies, surest first.
+    copy_rate : Interval
+        The share of copies beyond what held-out data show.
+    detectable_rate, detectable_copies : float and int, or None
+        The smallest rate that would have been found with chance 90 %, and the number
+        of copies that it takes; None if none would.
+    fewest_flags : int
+        The smallest list of flags that these sizes allow.
+    exact_copies, exact_holdout : pairs (count, total)
+        Samples at distance exactly 0.
+    generated, holdout : Measures
+        The statistics of every sample.
+    split : int array or None
+        Row numbers of train that served as held-out data.
+    settings : dict
+        Everything that was set, estimated or counted.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> train, holdout = np.random.default_rng(0).standard_normal((2, 300, 12))
+    >>> report = es.audit(train, train[:100], holdout, permutations=99)
+    >>> report.verdict[:55]
+    'Copying found: 100 of 100 samples and 0 of 300 held-out'
+    >>> report.copy_rate.value, report.flagged[0].distance
+    (1.0, 0.0)
     """
 
     copying: bool | str
@@ -92,17 +117,34 @@ class Audit:
     holdout: Measures = field(repr=False)
     split: np.ndarray | None = field(repr=False)
 
+    def __repr__(self):
+        names = ("generated", "holdout", "train")
+        sizes = {name: self.settings[name] for name in names}
+        own = {**sizes, "flagged": len(self.flagged)}
+        return described(self, copying=self.copying, **own)
+
     @property
-    def p_value(self):
+    def p_value(self) -> float:
         """Fisher's p-value of too many ratios below the threshold: the verdict's."""
         return self.statistics["ratio"].fisher_p_value
 
-    def suspects(self, count=24):
-        """Return the row numbers of the ``count`` samples most like copies."""
+    def suspects(self, count: int = 24) -> np.ndarray:
+        """Return the row numbers of the samples most like copies.
+
+        Parameters
+        ----------
+        count : int
+            At most so many.
+
+        Returns
+        -------
+        int array
+            By ratio, then by distance.
+        """
         count = as_count(count, "count", 0)
         return np.lexsort((self.generated.distance, self.generated.ratio))[:count]
 
-    def to_dict(self):
+    def to_dict(self) -> dict:
         """Return plain numbers, words, lists and dictionaries, fit for JSON."""
         kept = {
             name: getattr(self, name)

@@ -16,6 +16,10 @@ score of its k-th candidate exceeds the bounds of all points that are no candida
 few rows that are not go through again with more digits and more candidates.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
+
 import numpy as np
 
 from .._support.arrays import (
@@ -26,6 +30,7 @@ from .._support.arrays import (
     is_torch_array,
     row_blocks,
 )
+from .._support.types import Points
 
 __all__ = ["distinct_nearest", "first_distinct", "memorized", "nearest"]
 
@@ -33,14 +38,24 @@ _SPARE = 8  # candidates beyond the k that are asked for
 _DIRECT = 2**20  # numbers in one block of direct differences
 
 
-def nearest(x, data, k=1, *, memory=2**28, progress=None):
-    """Return distances to the ``k`` nearest rows of ``data``, and which they are.
+def nearest(
+    x: Points,
+    data: Points,
+    k: int = 1,
+    *,
+    memory: int = 2**28,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ``k`` nearest neighbors of each row of ``x`` in ``data``, exactly.
 
     Parameters
     ----------
     x : array ``(m, d)``
+        Where to look from.
     data : array ``(n, d)``
+        The training points, in the units of ``x``.
     k : int, at most n
+        How many neighbors.
     memory : int
         Bound, in bytes, on the temporary arrays of one block.
     progress : function, optional
@@ -56,6 +71,18 @@ def nearest(x, data, k=1, *, memory=2**28, progress=None):
     ------
     TypeError, ValueError
         For bad arrays, unequal dimensions, or k above the number of rows of data.
+
+    Notes
+    -----
+    A matrix product proposes, with a bound on its rounding (Higham 2002, section 3.1);
+    direct differences in float64 decide, so that a copy has distance 0 exactly.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> distances, index = es.neighbors.nearest([[0.0]], [[5.0], [1.0], [-2.0]], 2)
+    >>> distances, index
+    (array([[1., 2.]]), array([[1, 2]]))
     """
     data = _as_numpy(as_points(data, "data"))
     n, d = data.shape
@@ -80,14 +107,46 @@ def nearest(x, data, k=1, *, memory=2**28, progress=None):
     return distances, index
 
 
-def distinct_nearest(x, data, k, tolerance, *, memory=2**28, progress=None):
-    """Return distances and row numbers of the ``k`` nearest *distinct* rows of data.
+def distinct_nearest(
+    x: Points,
+    data: Points,
+    k: int,
+    tolerance: float,
+    *,
+    memory: int = 2**28,
+    progress: Callable[[float], object] | None = None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Find the ``k`` nearest *distinct* neighbors, near-duplicates counted once.
 
     Going outward from a row of ``x``, a neighbor counts unless it lies within
-    ``tolerance`` (at least 0) of one that counted before: near-duplicates of an image
-    are one image, and the first of them stands for all.  Arguments, order and errors as
-    in :func:`nearest`.  Where data have fewer than ``k`` distinct rows, the last one is
-    repeated.
+    ``tolerance`` of one that counted before: near-duplicates of an image are one image,
+    and the first of them stands for all.
+
+    Parameters
+    ----------
+    x, data, k, memory, progress
+        As in :func:`nearest`.
+    tolerance : number, at least 0
+        Distance within which two rows of ``data`` count as one, in their units.
+
+    Returns
+    -------
+    distances, index : NumPy arrays ``(m, k)``
+        As in :func:`nearest`; where data have fewer than ``k`` distinct rows, the last
+        one is repeated.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As in :func:`nearest`, and for a tolerance that is negative or not finite.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> data = [[1.0], [1.001], [4.0]]
+    >>> distances, index = es.neighbors.distinct_nearest([[0.0]], data, 2, 0.01)
+    >>> distances, index
+    (array([[1., 4.]]), array([[0, 2]]))
     """
     data = _as_numpy(as_points(data, "data"))
     x = _as_numpy(as_points(x, "x", data.shape[1]))
@@ -108,12 +167,36 @@ def distinct_nearest(x, data, k, tolerance, *, memory=2**28, progress=None):
     return distances, index
 
 
-def first_distinct(near, which, data, k, tolerance):
-    """Return the places of the first ``k`` distinct of some neighbors in order.
+def first_distinct(
+    near: np.ndarray, which: np.ndarray, data: np.ndarray, k: int, tolerance: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Choose the first ``k`` distinct of neighbors that are in order of distance.
 
-    ``near`` and ``which`` are distances and row numbers as :func:`nearest` returns
-    them.  Returns places ``(m, k)``, where the last distinct one stands for missing
-    ones, and how many distinct ones there are, ``(m,)``.
+    Parameters
+    ----------
+    near, which : arrays ``(m, w)``
+        Distances and row numbers, as :func:`nearest` returns them.
+    data : array ``(n, d)``
+        The training points.
+    k : int
+        How many neighbors.
+    tolerance : number, at least 0
+        Distance within which two rows of ``data`` count as one, in their units.
+
+    Returns
+    -------
+    places : int array ``(m, k)``
+        Columns of ``near``; the last distinct one stands for missing ones.
+    count : int array ``(m,)``
+        How many distinct ones there are.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> data = np.array([[1.0], [1.001], [4.0]])
+    >>> near, which = es.neighbors.nearest([[0.0]], data, 3)
+    >>> es.neighbors.first_distinct(near, which, data, 2, 0.01)
+    (array([[0, 2]]), array([2]))
     """
     kept = _distinct(near, which, data, tolerance)
     count = kept.sum(axis=1)
@@ -122,11 +205,36 @@ def first_distinct(near, which, data, k, tolerance):
     return np.take_along_axis(order, place, axis=1), count
 
 
-def memorized(x, data, radius):
-    """Return for each row of ``x`` whether it lies within ``radius`` of ``data``.
+def memorized(x: Points, data: Points, radius: float) -> np.ndarray:
+    """Tell which rows of ``x`` lie within ``radius`` of a training point.
 
-    A boolean array ``(m,)``; its mean is the memorized share.  That share says nothing
-    without its *baseline*, the same share of fresh samples of the data's law.
+    Their share says nothing without its *baseline*, the same share of fresh samples of
+    the data's distribution.
+
+    Parameters
+    ----------
+    x : array ``(m, d)``
+        The samples.
+    data : array ``(n, d)``
+        The training points, in the units of ``x``.
+    radius : positive number
+        In the same units.
+
+    Returns
+    -------
+    bool array ``(m,)``
+        Its mean is the memorized share.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For bad arrays or a radius that is not positive.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.neighbors.memorized([[0.0], [0.5]], [[0.1], [2.0]], 0.2)
+    array([ True, False])
     """
     return nearest(x, data)[0][:, 0] < as_positive_number(radius, "radius")
 

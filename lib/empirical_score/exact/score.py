@@ -9,6 +9,8 @@ denoising score matching loss is the score of a Gaussian kernel density estimate
 with softmax weights ``w_j``.  This module is its face; ``exact`` does the sums.
 """
 
+from __future__ import annotations
+
 import math
 
 from .._support.arrays import (
@@ -26,10 +28,13 @@ from .._support.arrays import (
     plain,
     row_blocks,
 )
-from .._support.draws import choose, normal, uniform
+from .._support.draws import as_generator, choose, normal, uniform
+from .._support.show import described
+from .._support.types import Array, Level, Rng
+from .._support.types import Points as PointRows
 from ..distributions.score import Density, Score, check_end_level
 from . import dense, weights
-from .certified import certificate, within
+from .certified import Certificate, certificate, within
 from .paths import State, path_step
 from .points import Points
 from .tree import HIGHEST, build, tree_average
@@ -40,7 +45,15 @@ LOW_DIMENSION = 64
 
 
 class EmpiricalScore(Density):
-    """The exact score of ``(1/n) sum_j N(y_j, sigma^2 I)``, as ``score(x, sigma)``.
+    """The score of a Gaussian kernel density estimate, exactly: ``score(x, sigma)``.
+
+    With training points ``y_1 .. y_n`` it is the score of
+    ``p_sigma = (1/n) sum_j N(y_j, sigma^2 I)``,
+
+        grad log p_sigma(x) = (D(x, sigma) - x) / sigma^2,    D = sum_j w_j y_j,
+        w = softmax_j( -|x - y_j|^2 / (2 sigma^2) ),
+
+    and the minimizer of the denoising score matching loss over all functions.
 
     Parameters
     ----------
@@ -68,10 +81,26 @@ class EmpiricalScore(Density):
     Notes
     -----
     Vincent (2011) for the loss; the minimizer over all functions is standard, and is
-    Section 3 of Li, Chen & Li (2024).
+    Section 3 of Li, Chen & Li (2024).  ``thm-empirical-score`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> score = es.EmpiricalScore([[0.0], [2.0]])
+    >>> score(np.array([[1.0], [5.0]]), 1.0).round(3)
+    array([[ 0.   ],
+           [-3.001]])
+    >>> score
+    EmpiricalScore(n=2, dimension=1, tolerance=None)
     """
 
-    def __init__(self, data, *, memory=None, tolerance=None):
+    def __init__(
+        self,
+        data: PointRows,
+        *,
+        memory: int | None = None,
+        tolerance: float | None = None,
+    ) -> None:
         self.data = as_points(data, "data")
         self.dimension = self.data.shape[1]
         if memory is None:
@@ -82,12 +111,35 @@ class EmpiricalScore(Density):
         self.tolerance = tolerance
         self._prepared, self._trees = {}, {}
 
+    def __repr__(self):
+        n, d = self.data.shape
+        return described(self, n=n, dimension=d, tolerance=self.tolerance)
+
     def __getstate__(self):
         """Copy and pickle the data, not what was prepared from them."""
         return {**self.__dict__, "_prepared": {}, "_trees": {}}
 
-    def denoise(self, x, sigma):
-        """Return the posterior mean ``D(x, sigma) = sum_j w_j y_j``, ``(m, d)``."""
+    def denoise(self, x: PointRows, sigma: Level) -> Array:
+        """Return the denoiser ``D(x, sigma) = sum_j w_j y_j``, the posterior mean.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, d)``
+            In units of the data; to the tolerance where there is one.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> es.EmpiricalScore([[0.0], [2.0]]).denoise(np.array([[1.0]]), 0.3)
+        array([[1.]])
+        """
         if self.tolerance is not None:
             return self.certified(x, sigma)[0]
         x, sigma = self._arguments(x, sigma)
@@ -95,46 +147,168 @@ class EmpiricalScore(Density):
             return self._weights(x, sigma) @ like(self.data, x)
         return like(self._average(x, sigma).mean(), x)
 
-    def certified(self, x, sigma):
-        """Return the denoiser to the tolerance, ``(m, d)``, and what is certain of it.
+    def certified(self, x: PointRows, sigma: Level) -> tuple[Array, Certificate]:
+        """Return the denoiser to the tolerance, and a certificate of its error.
 
-        The second value has the bounds ``error`` ``(m,)``, on the root mean square
-        deviation a coordinate of what is returned from the denoiser over all points, at
-        ``x`` and ``sigma`` in the precision of ``data``, and ``discarded`` ``(m,)``, on
-        the weight of the points left out; ``share``, the work done as a share of that
-        over all points; and ``rigorous`` ``(m,)``, whether ``error`` is proved in every
-        term.  Where it is not, rounding is bounded as libraries are seen to round: that
-        of float32 products is taken as four times what is seen at some points.  An
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        denoiser : array ``(m, d)``
+        certificate : Certificate
+            The bounds ``error`` ``(m,)``, on the root mean square deviation a
+            coordinate of what is returned from the denoiser over all points, at ``x``
+            and ``sigma`` in the precision of ``data``, and ``discarded`` ``(m,)``, on
+            the weight of the points left out; ``share``, the work done as a share of
+            that over all points; ``rigorous`` ``(m,)``, whether ``error`` is proved in
+            every term; and ``method`` ``(m,)``, how the row was computed.
+
+        Raises
+        ------
+        ValueError
+            Without a tolerance.
+
+        Notes
+        -----
+        Where ``rigorous`` is false, rounding is bounded as libraries are seen to round:
+        that of float32 products is taken as four times what is seen at some points.  An
         error above the tolerance says that the precision of ``data`` allows no less.
-        Raises ``ValueError`` without a tolerance.
+        ``prop-pruning`` and ``prop-node`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore(10 * np.eye(20), tolerance=1e-3)
+        >>> found, certificate = score.certified(np.zeros((2, 20)) + 0.1, 0.5)
+        >>> bool(np.all(certificate.error <= 1e-3))
+        True
         """
         x, sigma = self._arguments(x, sigma)
         return _returned(*self._certified(x, sigma), x)
 
-    def starting_from(self, x):
+    def along_path(self, x: PointRows) -> EmpiricalScore | PathScore:
         """Return this score for use along deterministic paths that start at ``x``.
 
-        With a tolerance, what former states of the path tell is not computed again; the
-        samplers ask for this by themselves.  Without one, or in few dimensions, the
-        score itself.
+        With a tolerance, what former states of the path tell is not computed again;
+        :func:`~empirical_score.sample_ode` asks for this by itself.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Where the paths start; all later states have one row for each.
+
+        Returns
+        -------
+        score
+            The score itself without a tolerance, or in few dimensions.
+
+        Notes
+        -----
+        ``thm-lock`` and ``prop-reused`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore(np.eye(20), tolerance=1e-3)
+        >>> path = score.along_path(np.zeros((3, 20)))
+        >>> path
+        PathScore(EmpiricalScore(n=20, dimension=20, tolerance=0.001), paths=3)
         """
         x, _ = self._arguments(x, 1.0)
         if self.tolerance is None or self.dimension <= HIGHEST:
             return self
         return PathScore(self, x.shape[0])
 
-    def log_weights(self, x, sigma):
-        """Return ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``, shape ``(m, n)``."""
+    starting_from = along_path  # the former name
+
+    def log_weights(self, x: PointRows, sigma: Level) -> Array:
+        """Return the log posterior probabilities of the training points.
+
+        ``log softmax_j(-|x - y_j|^2 / (2 sigma^2))``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, n)``
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore([[0.0], [10.0]])
+        >>> score.log_weights(np.array([[0.0]]), 1.0)  # the second is 100 / 2 behind
+        array([[  0., -50.]])
+        """
         x, sigma = self._arguments(x, sigma)
         return self._log_weights(x, sigma)
 
-    def weights(self, x, sigma):
-        """Return the posterior probability of each training point, ``(m, n)``."""
+    def weights(self, x: PointRows, sigma: Level) -> Array:
+        """Return the posterior probability of each training point: a softmax.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, n)``
+            Each row sums to one.
+
+        Notes
+        -----
+        ``thm-empirical-score`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore([[0.0], [2.0]])
+        >>> score.weights(np.array([[1.0], [2.0]]), 1.0).round(3)
+        array([[0.5  , 0.5  ],
+               [0.119, 0.881]])
+        """
         x, sigma = self._arguments(x, sigma)
         return self._weights(x, sigma)
 
-    def effective_points(self, x, sigma):
-        """Return ``exp(entropy of the weights)``, between 1 and n, shape ``(m,)``."""
+    def effective_points(self, x: PointRows, sigma: Level) -> Array:
+        """Return the effective number of training points, ``exp(-sum_j w_j log w_j)``.
+
+        The perplexity of the weights, between 1 and n.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+
+        Notes
+        -----
+        ``def-effective-points`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore([[0.0], [2.0]])
+        >>> score.effective_points(np.array([[1.0], [9.0]]), 1.0).round(3)
+        array([2., 1.])
+        """
         x, sigma = self._arguments(x, sigma)
         xp, parts = array_namespace(x), []
         for rows in self._row_blocks(x):
@@ -144,8 +318,27 @@ class EmpiricalScore(Density):
             parts.append(xp.exp(-xp.sum(xp.exp(logs) * clipped, axis=1)))
         return xp.concat(parts)
 
-    def log_density(self, x, sigma):
-        """Return ``log p_sigma(x)``, the Gaussian kernel density estimate, ``(m,)``."""
+    def log_density(self, x: PointRows, sigma: Level) -> Array:
+        """Return the log of the Gaussian kernel density estimate, ``log p_sigma(x)``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+            In nats.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> es.EmpiricalScore([[0.0]]).log_density(np.array([[0.0]]), 1.0).round(3)
+        array([-0.919])
+        """
         x, sigma = self._arguments(x, sigma)
         (n, d), xp = self.data.shape, array_namespace(x)
         found, (values, level) = self._average(x, sigma), _numbers(x, sigma)
@@ -159,11 +352,36 @@ class EmpiricalScore(Density):
             total = total + (own - own.detach())
         return total - math.log(n) - d * (xp.log(sigma) + math.log(2 * math.pi) / 2)
 
-    def covariance_product(self, x, sigma, v):
-        """Return ``Cov[Y | X = x] v``, shape ``(m, d)``, without forming the matrix.
+    def covariance_product(self, x: PointRows, sigma: Level, v: PointRows) -> Array:
+        """Return the posterior covariance times vectors, ``Cov[Y | X = x] v``.
 
         ``Cov[Y | X = x] = sum_j w_j (y_j - D)(y_j - D)^T``, D the denoiser, which is
-        ``sigma^2 (I + sigma^2 Hessian log p_sigma(x))``.
+        ``sigma^2 (I + sigma^2 Hessian log p_sigma(x))``.  No matrix is formed.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+        v : array ``(m, d)`` or ``(d,)``
+            One vector for each row of ``x``, or one for all.
+
+        Returns
+        -------
+        array ``(m, d)``
+            In units of the data, squared, times those of ``v``.
+
+        Notes
+        -----
+        ``prop-hessian`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore([[-1.0], [1.0]])
+        >>> score.covariance_product(np.array([[0.0]]), 1.0, np.array([[1.0]])).round(3)
+        array([[1.]])
         """
         x, sigma = self._arguments(x, sigma)
         v = as_rows(v, "v", x.shape[0], self.dimension, x)
@@ -173,21 +391,76 @@ class EmpiricalScore(Density):
             parts.append(like(weights.covariance_product(points, *own), x))
         return array_namespace(x).concat(parts)
 
-    def sample(self, n, rng):
-        """Draw ``n`` training points with replacement, shape ``(n, d)``."""
+    def sample(self, n: int, rng: Rng) -> Array:
+        """Draw ``n`` training points with replacement: the empirical distribution.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        rng : numpy.random.Generator, torch.Generator or int seed
+            The only source of randomness.
+
+        Returns
+        -------
+        array ``(n, d)``
+
+        Examples
+        --------
+        >>> import empirical_score as es
+        >>> es.EmpiricalScore([[3.0]]).sample(2, 0)
+        array([[3.],
+               [3.]])
+        """
+        rng = as_generator(rng)
         xp, count = array_namespace(self.data), self.data.shape[0]
         places = xp.astype(self.data[:1, 0], xp.float64)
         places = uniform(rng, (as_count(n, "n"),), places) * count
         return self.data[xp.astype(places, xp.int64)]
 
-    def sample_posterior(self, x, sigma, sigma_end, rng):
-        """Draw ``X_end`` given ``X_sigma = x`` exactly, shape ``(m, d)``.
+    def sample_posterior(
+        self, x: PointRows, sigma: Level, sigma_end: float, rng: Rng
+    ) -> Array:
+        """Draw from the posterior of ``X_end`` given ``X_sigma = x``, exactly.
 
         A training point ``y`` is drawn by its weight at ``(x, sigma)``; given it,
         ``X_end`` is Gaussian with mean ``y + r (x - y)``, ``r = sigma_end^2 /
         sigma^2``, and variance ``sigma_end^2 (1 - r)``: the reverse diffusion with the
         exact empirical score, in one step and without error.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+        sigma_end : number, at least 0 and below ``sigma``
+            The level to which to go; at 0 the draws are training points.
+        rng : numpy.random.Generator, torch.Generator or int seed
+            The only source of randomness.
+
+        Returns
+        -------
+        array ``(m, d)``
+
+        Raises
+        ------
+        ValueError
+            Unless ``0 <= sigma_end < sigma``.
+
+        Notes
+        -----
+        ``thm-exact-reverse-law`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.EmpiricalScore([[0.0], [2.0]])
+        >>> score.sample_posterior(np.array([[0.1], [1.9]]), 0.1, 0.0, 0)
+        array([[0.],
+               [2.]])
         """
+        rng = as_generator(rng)
         x, sigma = self._arguments(x, sigma)
         end = check_end_level(sigma_end, sigma)
         xp = array_namespace(x)
@@ -270,7 +543,9 @@ class EmpiricalScore(Density):
         return self._prepared[kind]
 
 
-def as_empirical(data, *, memory=None):
+def as_empirical(
+    data: PointRows | Score, *, memory: int | None = None
+) -> EmpiricalScore:
     """Return the empirical score of ``data``, or ``data`` itself where it is a score.
 
     So what is made of a training set can be made of an :class:`EmpiricalScore` with a
@@ -294,18 +569,22 @@ class PathScore(Density):
     ``certificates`` holds one certificate for each evaluation, in order.
     """
 
-    def __init__(self, law, count):
-        self._base, self._count, self._state = law, count, State()
-        self.dimension, self.certificates = law.dimension, []
+    def __init__(self, base: EmpiricalScore, count: int) -> None:
+        self._base, self._count, self._state = base, count, State()
+        self.dimension = base.dimension
+        self.certificates: list[Certificate] = []
 
-    def denoise(self, x, sigma):
+    def __repr__(self):
+        return described(self, repr(self._base), paths=self._count)
+
+    def denoise(self, x: PointRows, sigma: Level) -> Array:
         """Return the posterior mean to the tolerance, ``(m, d)``."""
         x, sigma = self._arguments(x, sigma)
         mean, certificate = _returned(*self._evaluate(x, sigma), x)
         self.certificates.append(certificate)
         return mean
 
-    def log_density(self, x, sigma):
+    def log_density(self, x: PointRows, sigma: Level) -> Array:
         """Return ``log p_sigma(x)``, ``(m,)``, over all points."""
         return self._base.log_density(x, sigma)
 

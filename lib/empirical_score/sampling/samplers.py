@@ -83,7 +83,7 @@ def sample_ode(
     if method not in ("euler", "heun"):
         raise ValueError(f"method must be 'euler' or 'heun', got {method!r}")
 
-    prepare = getattr(score, "starting_from", None)
+    prepare = getattr(score, "along_path", None)
     if prepare is not None:
         # What all states of a deterministic path share is computed once.
         first = float(check_decreasing(levels)[0])

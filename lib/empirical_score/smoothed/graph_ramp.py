@@ -7,19 +7,29 @@ along it the denoiser is the ramp of that gap, across it the exact one, which is
 foot of x on the edge.  Above a gap's own switch level the empirical score is in charge.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from .._support.arrays import as_count, as_points, as_real, like, row_blocks
+from .._support.show import described
+from .._support.types import Numbers, Points
 from ..distributions.score import Score
 from ..exact.neighbors import nearest
-from ..exact.score import as_empirical
+from ..exact.score import EmpiricalScore, as_empirical
 from .ramp import RampScore
 
-__all__ = ["GraphRampScore", "chain", "neighbor_graph", "spanning_tree"]
+__all__ = [
+    "GraphRampScore",
+    "chain",
+    "neighbor_graph",
+    "path_graph",
+    "spanning_tree",
+]
 
 
 class GraphRampScore(Score):
-    """The ramp score along the edges of a graph of training points.
+    """A piecewise-linear smoothed score along the edges of a graph of points.
 
     For the nearest edge, with ends a and b, half length h, and the place u of x along
     it, measured from the middle m,
@@ -33,9 +43,11 @@ class GraphRampScore(Score):
     Parameters
     ----------
     data : array ``(n, d)`` or EmpiricalScore
+        The training points, or their score.
     edges : int array ``(e, 2)``
         Row numbers of ``data``.  A point without an edge is an edge of length 0.
     kappa : number, at least 0, may be infinite
+        Half width of the collars around the points, in units of ``sigma``.
     memory : int
         Bound, in bytes, on the temporary arrays of one block of rows.
 
@@ -47,10 +59,27 @@ class GraphRampScore(Score):
     Notes
     -----
     Chen (2026) for equally spaced points on a line, in d dimensions with the exact
-    normal part; the graph is ours.
+    normal part; the graph is ours.  ``prop-tangent-normal`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> data, edges = [[0.0, 0.0], [2.0, 0.0]], es.graph_ramp.path_graph(2)
+    >>> score = es.GraphRampScore(data, edges, kappa=0.0)
+    >>> score.denoise(np.array([[0.5, 7.0]]), 0.1)  # the foot on the edge
+    array([[0.5, 0. ]])
+    >>> score
+    GraphRampScore(n=2, dimension=2, edges=1, kappa=0.0)
     """
 
-    def __init__(self, data, edges, kappa, *, memory=2**27):
+    def __init__(
+        self,
+        data: Points | EmpiricalScore,
+        edges: Numbers,
+        kappa: float,
+        *,
+        memory: int = 2**27,
+    ) -> None:
         self._base = as_empirical(data)
         self.data, self.dimension = self._base.data, self._base.dimension
         self.kappa = RampScore([[0.0], [1.0]], kappa).kappa
@@ -61,14 +90,31 @@ class GraphRampScore(Score):
         self.half_gaps = np.sum(self.steps**2, axis=1) ** 0.5 / 2
         self.memory = memory
 
-    def switch_levels(self):
-        """Return for each edge the level below which its ramp is used, ``(e,)``."""
+    def __repr__(self):
+        (n, d), edges = self.data.shape, self.edges.shape[0]
+        return described(self, n=n, dimension=d, edges=edges, kappa=self.kappa)
+
+    def switch_levels(self) -> np.ndarray:
+        """Return for each edge the noise level below which its ramp is used, ``(e,)``.
+
+        In units of the data; see :meth:`RampScore.switch_levels`.
+        """
         return self.half_gaps * 2 / (np.hypot(self.kappa, 2.0) + self.kappa)
 
-    def nearest_edge(self, x):
-        """Return the number of the nearest edge and the foot's place in [0, 1] on it.
+    def nearest_edge(self, x: Points) -> tuple[np.ndarray, np.ndarray]:
+        """Return the nearest edge of each row of ``x``, and the place of its foot.
 
-        Two arrays ``(m,)``; of edges at equal distance (a shared end) any one.
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Places, in units of the data.
+
+        Returns
+        -------
+        number : int array ``(m,)``
+            Of edges at equal distance (a shared end) any one.
+        place : array ``(m,)``
+            From 0 at the edge's start to 1 at its end.
         """
         x = like(as_points(x, "x", self.dimension), np.empty(0))
         squares = np.maximum(4 * self.half_gaps**2, 1e-300)
@@ -112,17 +158,63 @@ class GraphRampScore(Score):
         return out
 
 
-def chain(count, *, closed=False):
-    """Return the edges of ``count`` points in order, ``(e, 2)``; closed: a polygon."""
+def path_graph(count: int, *, closed: bool = False) -> np.ndarray:
+    """Return the edges of a path through points in order, or of a polygon.
+
+    Parameters
+    ----------
+    count : int, at least 2
+        The number of points.
+    closed : bool
+        Whether the last point of at least three is joined to the first.
+
+    Returns
+    -------
+    int array ``(count - 1, 2)``, or ``(count, 2)`` if closed
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a count that is no integer of at least 2.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.graph_ramp.path_graph(3, closed=True)
+    array([[0, 1],
+           [1, 2],
+           [2, 0]])
+    """
     here = np.arange(as_count(count, "count", 2))
     edges = np.stack([here, np.roll(here, -1)], axis=1)
     return edges if closed and count > 2 else edges[:-1]
 
 
-def spanning_tree(data):
-    """Return the edges of a minimum spanning tree of the points, ``(n - 1, 2)``.
+chain = path_graph  # the former name
 
+
+def spanning_tree(data: Points) -> np.ndarray:
+    """Return the edges of a minimum spanning tree of the points.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``
+        The points.
+
+    Returns
+    -------
+    int array ``(n - 1, 2)``
+
+    Notes
+    -----
     Prim's algorithm with direct differences: n passes over the data.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.graph_ramp.spanning_tree([[0.0], [5.0], [1.0]])
+    array([[0, 2],
+           [2, 1]])
     """
     data = like(as_points(data, "data"), np.empty(0))
     n = data.shape[0]
@@ -139,8 +231,33 @@ def spanning_tree(data):
     return edges
 
 
-def neighbor_graph(data, k):
-    """Return the edges from each point to its ``k`` nearest others, each edge once."""
+def neighbor_graph(data: Points, k: int) -> np.ndarray:
+    """Return the edges of the nearest-neighbor graph, each edge once.
+
+    Parameters
+    ----------
+    data : array ``(n, d)``
+        The points.
+    k : int, at most n - 1
+        To how many nearest others each point is joined.
+
+    Returns
+    -------
+    int array ``(e, 2)``
+        The smaller row number comes first in each edge.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a k that is no integer from 1 to n - 1.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> es.graph_ramp.neighbor_graph([[0.0], [1.0], [5.0]], 1)
+    array([[0, 1],
+           [1, 2]])
+    """
     n = as_points(data, "data").shape[0]
     if as_count(k, "k") > n - 1:
         raise ValueError(f"k must be at most the {n - 1} other points, got {k}")

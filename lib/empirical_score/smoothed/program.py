@@ -18,6 +18,19 @@ class Solution(NamedTuple):
     ``D(x) = intercept + slope x + sum_i sizes_i max(x - places_i, 0)``; ``places`` and
     ``sizes`` are ``(k,)``.  ``lower`` bounds from below the variation of every denoiser
     of this ``loss`` with kinks on the grid of candidates, by weak duality.
+
+    Attributes
+    ----------
+    places, sizes : arrays ``(k,)``
+        Where the slope changes, and by how much.
+    intercept, slope : float
+        Of the line left of the kinks.
+    loss, variation : float
+        ``L(D)`` and ``V(D)``.
+    penalty : float
+        The price of a unit of variation of which this is the minimizer.
+    lower : float
+        The lower bound on the variation.
     """
 
     places: np.ndarray
@@ -29,7 +42,7 @@ class Solution(NamedTuple):
     penalty: float
     lower: float
 
-    def denoise(self, x):
+    def denoise(self, x: np.ndarray) -> np.ndarray:
         """Return ``D(x)``, the shape of ``x``."""
         x = np.asarray(x, dtype=float)
         kinks = np.maximum(x[..., None] - self.places, 0.0) @ self.sizes

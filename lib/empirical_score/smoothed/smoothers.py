@@ -10,6 +10,11 @@ that follows a curve moves x by maps that are not shifts; then each score comes 
 through the transposed Jacobian of its map, and the average stays a gradient.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
 import numpy as np
 
 from .._support.arrays import (
@@ -23,9 +28,11 @@ from .._support.arrays import (
     like,
     row_blocks,
 )
-from .._support.draws import require_generator
+from .._support.draws import as_numpy_generator
+from .._support.show import described
+from .._support.types import Array, Level, Numbers, NumpyRng, Points
 from ..distributions.score import Score
-from ..exact.score import as_empirical
+from ..exact.score import EmpiricalScore, as_empirical
 
 __all__ = [
     "ConvolvedScore",
@@ -37,9 +44,12 @@ __all__ = [
     "spiral_draws",
 ]
 
+Move: TypeAlias = "Callable[[Array], tuple[Array, Callable[[Array], Array]]]"
+"""A map of places, with the transpose of its Jacobian."""
+
 
 class ConvolvedScore(Score):
-    """The empirical score averaged over Gaussian perturbations of x.
+    """The empirical score convolved with a Gaussian: averaged over moved places.
 
     With draws ``z_i`` of weights ``q_i`` and mean zero, and the width ``tau``,
 
@@ -52,8 +62,9 @@ class ConvolvedScore(Score):
     Parameters
     ----------
     data : array ``(n, d)`` or EmpiricalScore
+        The training points, or their score.
     width : positive number or function of ``sigma``, ``(m,)`` to ``(m,)``
-        ``tau``, the standard deviation of the perturbations.
+        ``tau``, the standard deviation of the perturbations, in units of the data.
     draws : array ``(k, d)``
         :func:`antithetic_draws`, a Monte Carlo rule, or :func:`hermite_draws` or
         :func:`spiral_draws`.  They are fixed, so the score is a function.
@@ -71,10 +82,29 @@ class ConvolvedScore(Score):
     Notes
     -----
     Scarvelis, Borde & Solomon (2025).  Which point is nearest to ``x + tau z_i`` is
-    decided up to the rounding of x.
+    decided up to the rounding of x.  ``prop-log-smoothing`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> draws, weights = es.smoothers.hermite_draws(3)
+    >>> score = es.ConvolvedScore([[-1.0], [1.0]], 0.5, draws, weights=weights)
+    >>> score.denoise(np.array([[0.0], [0.2]]), 0.1).round(3) + 0.0
+    array([[0.   ],
+           [0.667]])
+    >>> score
+    ConvolvedScore(n=2, dimension=1, width=0.5, draws=3)
     """
 
-    def __init__(self, data, width, draws, *, weights=None, memory=2**24):
+    def __init__(
+        self,
+        data: Points | EmpiricalScore,
+        width: float | Callable[[Array], Array],
+        draws: Points,
+        *,
+        weights: Numbers | None = None,
+        memory: int = 2**24,
+    ) -> None:
         self._base = as_empirical(data)
         self.data, self.dimension = self._base.data, self._base.dimension
         self.width = width if callable(width) else as_positive_number(width, "width")
@@ -85,15 +115,32 @@ class ConvolvedScore(Score):
             raise ValueError(f"draws must have mean zero, got an entry of {mean:.2g}")
         self.draws, self.memory = draws, int(as_positive_number(memory, "memory"))
 
-    def denoise(self, x, sigma):
+    def __repr__(self):
+        (n, d), count = self.data.shape, self.draws.shape[0]
+        return described(self, n=n, dimension=d, width=self.width, draws=count)
+
+    def denoise(self, x: Points, sigma: Level) -> Array:
         """Return the average of the denoisers at the moved places, ``(m, d)``."""
         x, sigma = self._base._arguments(x, sigma)
         return array_namespace(x).concat(
             [weights @ points for weights, points, _ in self._blocks(x, sigma)]
         )
 
-    def mean_weights(self, x, sigma):
-        """Return the averaged weight of each training point, ``(m, n)``."""
+    def mean_weights(self, x: Points, sigma: Level) -> Array:
+        """Return the averaged weight of each training point.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, n)``
+            Each row sums to one.
+        """
         x, sigma = self._base._arguments(x, sigma)
         blocks = [weights for weights, _, _ in self._blocks(x, sigma)]
         return array_namespace(x).concat(blocks)
@@ -123,7 +170,7 @@ class ConvolvedScore(Score):
 
 
 class LogSmoothedScore(Score):
-    """The gradient of a log density averaged over moved places.
+    """The gradient of a log density averaged over moved places, along a manifold.
 
         score(x, sigma) = grad_x sum_i q_i log p_sigma(g_i(x))
                         = sum_i q_i J_i(x)^T s(g_i(x), sigma),   J_i = dg_i/dx.
@@ -143,14 +190,35 @@ class LogSmoothedScore(Score):
     Notes
     -----
     Farghly, Potaptchik, Howard, Deligiannidis & Pidstrigach (2025).
+    ``prop-log-smoothing`` in the book.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For no moves, weights that are not positive, or a score without a dimension.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> moves = es.smoothers.polar_moves([-np.pi / 2, np.pi / 2])
+    >>> score = es.LogSmoothedScore(es.EmpiricalScore([[1.0, 0.0]]), moves)
+    >>> score.denoise(np.array([[1.0, 0.0]]), 0.5).round(3) + 0.0
+    array([[0., 0.]])
+    >>> score
+    LogSmoothedScore(EmpiricalScore(n=1, dimension=2, tolerance=None), moves=2)
     """
 
-    def __init__(self, score, moves, *, weights=None):
+    def __init__(
+        self, score: Score, moves: Sequence[Move], *, weights: Numbers | None = None
+    ) -> None:
         self.base, self.dimension = score, as_count(score.dimension, "dimension")
         self.moves = list(moves)
         if not self.moves:
             raise ValueError("moves is empty: give at least one")
         self.weights = _shares(weights, len(self.moves))
+
+    def __repr__(self):
+        return described(self, repr(self.base), moves=len(self.moves))
 
     def _shift(self, x, sigma):
         xp, count, m = array_namespace(x), len(self.moves), x.shape[0]
@@ -167,14 +235,39 @@ class LogSmoothedScore(Score):
 
 
 class SwitchedScore(Score):
-    """One score above a noise level and another one at it and below.
+    """A hybrid score: one above a noise level, and another one at it and below.
 
-    ``above`` and ``below`` are scores with ``dimension`` and ``denoise``.  The hybrid
-    of Wang & Vastola (2024) is a Gaussian above and the empirical score below; a
-    smoother that is meant for low noise has the empirical score above.
+    Parameters
+    ----------
+    above, below : scores with ``dimension`` and ``denoise``
+        The score at high and at low noise.
+    level : positive number
+        The noise level at which they change, in units of the data.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For unequal dimensions, or a level that is not positive.
+
+    Notes
+    -----
+    The hybrid of Wang & Vastola (2024) is a Gaussian above and the empirical score
+    below; a smoother that is meant for low noise has the empirical score above.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> ramp = es.RampScore([[-1.0], [1.0]], 0.0)
+    >>> score = es.SwitchedScore(es.EmpiricalScore([[-1.0], [1.0]]), ramp, 0.5)
+    >>> score.denoise(np.array([[0.3], [0.3]]), np.array([1.0, 0.1])).round(3)
+    array([[0.291],
+           [0.3  ]])
+    >>> print(score)  # doctest: +NORMALIZE_WHITESPACE
+    SwitchedScore(EmpiricalScore(n=2, dimension=1, tolerance=None),
+                  RampScore(n=2, kappa=0.0), level=0.5)
     """
 
-    def __init__(self, above, below, level):
+    def __init__(self, above: Score, below: Score, level: float) -> None:
         if above.dimension != below.dimension:
             raise ValueError(
                 "above and below must have one dimension, got "
@@ -183,7 +276,10 @@ class SwitchedScore(Score):
         self.above, self.below, self.dimension = above, below, above.dimension
         self.level = as_positive_number(level, "level")
 
-    def denoise(self, x, sigma):
+    def __repr__(self):
+        return described(self, repr(self.above), repr(self.below), level=self.level)
+
+    def denoise(self, x: Points, sigma: Level) -> Array:
         """Return the denoiser that is in charge at each level, ``(m, d)``."""
         x, sigma = self._arguments(x, sigma)
         high = sigma > self.level
@@ -194,20 +290,69 @@ class SwitchedScore(Score):
         return out
 
 
-def antithetic_draws(count, dimension, rng):
-    """Return ``count`` standard normal rows in pairs ``z, -z``: their mean is zero."""
-    require_generator(rng)
+def antithetic_draws(count: int, dimension: int, rng: NumpyRng) -> np.ndarray:
+    """Return antithetic standard normal draws: pairs ``z, -z``, whose mean is zero.
+
+    Parameters
+    ----------
+    count : int, even
+        How many rows.
+    dimension : int
+        The number ``d`` of columns.
+    rng : numpy.random.Generator or int seed
+        The only source of randomness.
+
+    Returns
+    -------
+    array ``(count, dimension)``
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an odd count, or what is no generator.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> draws = es.smoothers.antithetic_draws(4, 2, 0)
+    >>> draws.shape, float(abs(draws.sum()))
+    ((4, 2), 0.0)
+    """
+    rng = as_numpy_generator(rng)
     if as_count(count, "count") % 2:
         raise ValueError(f"count must be even, for pairs z and -z, got {count}")
     half = rng.standard_normal((count // 2, as_count(dimension, "dimension")))
     return np.concatenate([half, -half])
 
 
-def spiral_draws(count):
-    """Return ``count`` places of the plane spread like a normal law, ``(count, 2)``.
+def spiral_draws(count: int) -> np.ndarray:
+    """Return places of the plane spread like a standard normal distribution.
 
     Radii at even quantiles along a spiral that turns by the golden angle, and their
     mirror images: on every line their shadows are spread more evenly than random ones.
+
+    Parameters
+    ----------
+    count : int, even
+        How many places.
+
+    Returns
+    -------
+    array ``(count, 2)``
+        With mean zero.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For an odd count.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> draws = es.smoothers.spiral_draws(1000)
+    >>> (draws.T @ draws / 1000).round(1) + 0.0
+    array([[1., 0.],
+           [0., 1.]])
     """
     if as_count(count, "count") % 2:
         raise ValueError(f"count must be even, for pairs z and -z, got {count}")
@@ -217,11 +362,30 @@ def spiral_draws(count):
     return np.concatenate([half, -half])
 
 
-def hermite_draws(order, dimension=1):
-    """Return nodes ``(order^dimension, dimension)`` and weights of a Gauss rule.
+def hermite_draws(order: int, dimension: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights of Gauss-Hermite quadrature for the standard normal.
 
-    For the standard normal; exact for polynomials of degree ``2 order - 1`` in each
-    coordinate.
+    Exact for polynomials of degree ``2 order - 1`` in each coordinate.
+
+    Parameters
+    ----------
+    order : int
+        The number of nodes in each coordinate.
+    dimension : int
+        The number of coordinates.
+
+    Returns
+    -------
+    nodes : array ``(order^dimension, dimension)``
+    weights : array ``(order^dimension,)``
+        They sum to one.
+
+    Examples
+    --------
+    >>> import empirical_score as es
+    >>> nodes, weights = es.smoothers.hermite_draws(3)
+    >>> weights.round(4), float((weights @ nodes**4).round(6)[0])  # E z^4 = 3
+    (array([0.1667, 0.6667, 0.1667]), 3.0)
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(as_count(order, "order"))
     dimension = as_count(dimension, "dimension")
@@ -231,14 +395,44 @@ def hermite_draws(order, dimension=1):
     return np.stack([part.ravel() for part in grid], axis=1), product
 
 
-def polar_moves(angles, center=(0.0, 0.0), *, pitch=0.0):
-    """Return moves of the plane that turn x about ``center`` by each of ``angles``.
+def polar_moves(
+    angles: Numbers,
+    center: Numbers | Callable[[Array], Array] = (0.0, 0.0),
+    *,
+    pitch: float = 0.0,
+) -> list[Move]:
+    """Return moves of the plane along circles or spirals about ``center``.
 
     In polar coordinates about the center, ``(r, theta)`` goes to
     ``(r + pitch delta, theta + delta)``, or to the center where that radius would be
     negative: along a circle, or along the spiral ``r = pitch theta`` and its parallels.
-    ``center`` is a point or a function of x, ``(m, 2)`` to ``(m, 2)``, constant where
-    it is differentiable.
+
+    Parameters
+    ----------
+    angles : array ``(k,)``
+        The angles ``delta``, in radians.
+    center : two numbers, or a function of x, ``(m, 2)`` to ``(m, 2)``
+        The function must be constant where it is differentiable.
+    pitch : number
+        The change of the radius a radian, in units of the data.
+
+    Returns
+    -------
+    list of callables
+        As :class:`LogSmoothedScore` takes them, one for each angle.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For angles that are not finite numbers ``(k,)``.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> (move,) = es.smoothers.polar_moves([np.pi / 2])
+    >>> place, pullback = move(np.array([[2.0, 0.0]]))
+    >>> place.round(3) + 0.0
+    array([[0., 2.]])
     """
     angles = like(as_real(angles, "angles"), np.empty(0))
     if angles.ndim != 1 or not np.all(np.isfinite(angles)):

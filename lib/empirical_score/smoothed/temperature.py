@@ -10,7 +10,10 @@ so ``D_T(x, sigma) = D(x, sqrt(T) sigma)``: the exact denoiser at an *effective 
 ``T grad log p`` of the kernel density estimate with that bandwidth.
 """
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
 
 from .._support.arrays import (
     array_namespace,
@@ -24,27 +27,50 @@ from .._support.arrays import (
     like,
     row_blocks,
 )
+from .._support.show import described
+from .._support.types import Array, Level, Numbers, Points
 from ..distributions.score import Score
-from ..exact.score import as_empirical
+from ..exact.score import EmpiricalScore, as_empirical
 
 __all__ = ["PowerTemperature", "TemperedScore"]
 
 
 class PowerTemperature:
-    """The temperature ``T(sigma) = max(sigma_c / sigma, 1)^exponent``, a callable.
+    """A temperature that rises as the noise falls: a power law, as a callable.
+
+        T(sigma) = max(sigma_c / sigma, 1)^exponent
 
     Below ``sigma_c`` the effective level is ``sigma_c^{g/2} sigma^{1 - g/2}`` with
     ``g = exponent``: it falls with sigma for g < 2, stays at ``sigma_c`` for g = 2 and
-    rises for g > 2.  Zhou, Zhang & Wright (2026) use g = 1.
+    rises for g > 2.
+
+    Parameters
+    ----------
+    sigma_c : positive number
+        The noise level below which the temperature is above 1, in units of the data.
+    exponent : number, at least 0
 
     Raises
     ------
     TypeError, ValueError
         Unless ``sigma_c`` is finite and positive and ``exponent`` finite and at
         least 0.
+
+    Notes
+    -----
+    Zhou, Zhang & Wright (2026) use g = 1.  ``cor-exponent`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> temperature = es.PowerTemperature(0.5, 1)
+    >>> temperature(np.array([1.0, 0.5, 0.25]))
+    array([1., 1., 2.])
+    >>> temperature
+    PowerTemperature(sigma_c=0.5, exponent=1)
     """
 
-    def __init__(self, sigma_c, exponent):
+    def __init__(self, sigma_c: float, exponent: float) -> None:
         self.sigma_c = as_positive_number(sigma_c, "sigma_c")
         self.exponent = as_number(exponent, "exponent")
         if not 0 <= self.exponent < math.inf:
@@ -55,7 +81,7 @@ class PowerTemperature:
     def __repr__(self):
         return f"PowerTemperature(sigma_c={self.sigma_c:g}, exponent={self.exponent:g})"
 
-    def __call__(self, sigma):
+    def __call__(self, sigma: Numbers) -> Array:
         """Return ``T(sigma)`` in the shape and kind of ``sigma``, positive numbers."""
         sigma = as_real(sigma, "sigma")
         flat = as_sigma(sigma.reshape(-1), math.prod(sigma.shape), sigma)
@@ -64,7 +90,11 @@ class PowerTemperature:
 
 
 class TemperedScore(Score):
-    """The empirical score with its log weights divided by a temperature.
+    """The empirical score at a temperature: its log weights divided by T.
+
+        D_T(x, sigma) = sum_j w_j y_j,
+        w = softmax_j( -|x - y_j|^2 / (2 T sigma^2) ),
+        score = (D_T(x, sigma) - x) / sigma^2.
 
     Parameters
     ----------
@@ -84,8 +114,8 @@ class TemperedScore(Score):
 
     There is no ``log_density``.  At one ``sigma`` the score is ``T grad log p`` with p
     the kernel density estimate at the effective level, but for T other than 1 the
-    family over ``sigma`` belongs to no one noised law: it does not solve the heat
-    equation.  With ``neighbors`` it jumps where the neighbors change.
+    family over ``sigma`` belongs to no one noised distribution: it does not solve
+    the heat equation.  With ``neighbors`` it jumps where the neighbors change.
 
     Raises
     ------
@@ -97,10 +127,27 @@ class TemperedScore(Score):
     Notes
     -----
     Zhou, Zhang & Wright (2026), Section 4.2, where the neighbors are those of the
-    clean point behind x.
+    clean point behind x.  ``prop-effective-level`` and ``thm-tempered-limits`` in the
+    book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> score, x = es.TemperedScore([[0.0], [2.0]], 4.0), np.array([[1.5]])
+    >>> score.denoise(x, 0.5).round(3)  # the exact denoiser at level 2 * 0.5
+    array([[1.462]])
+    >>> score
+    TemperedScore(n=2, dimension=1, temperature=4.0, neighbors=None)
     """
 
-    def __init__(self, data, temperature, *, neighbors=None, memory=None):
+    def __init__(
+        self,
+        data: Points | EmpiricalScore,
+        temperature: float | Callable[[Array], Array],
+        *,
+        neighbors: int | None = None,
+        memory: int | None = None,
+    ) -> None:
         self._base = as_empirical(data, memory=memory)
         self.data, self.dimension = self._base.data, self._base.dimension
         if not callable(temperature):
@@ -114,21 +161,59 @@ class TemperedScore(Score):
             )
         self.neighbors = neighbors
 
-    def effective_level(self, sigma):
-        """Return ``sqrt(T(sigma)) sigma``, a float or ``(m,)`` as ``sigma`` is."""
+    def __repr__(self):
+        (n, d), kept = self.data.shape, self.neighbors
+        own = {"temperature": self.temperature, "neighbors": kept}
+        return described(self, n=n, dimension=d, **own)
+
+    def effective_level(self, sigma: Level) -> Level:
+        """Return the effective noise level, ``sqrt(T(sigma)) sigma``.
+
+        Parameters
+        ----------
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        float or array ``(m,)``
+            The level at which the exact denoiser is the tempered one.
+
+        Notes
+        -----
+        ``prop-effective-level`` in the book.
+
+        Examples
+        --------
+        >>> import empirical_score as es
+        >>> es.TemperedScore([[0.0], [2.0]], 4.0).effective_level(0.5)
+        1.0
+        """
         array = as_real(sigma, "sigma")
         level = as_sigma(array, math.prod(array.shape), array.reshape(-1))
         level = self._effective(level)
         return float(level[0]) if array.ndim == 0 else level
 
-    def denoise(self, x, sigma):
-        """Return ``D_T(x, sigma) = sum_j w_j y_j``, shape ``(m, d)``."""
+    def denoise(self, x: Points, sigma: Level) -> Array:
+        """Return the tempered denoiser ``D_T(x, sigma) = sum_j w_j y_j``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, d)``
+        """
         x, level = self._tempered(x, sigma)
         if self.neighbors is None:
             return self._base.denoise(x, level)
         return self._average(x, level, lambda points, x: points)
 
-    def log_weights(self, x, sigma):
+    def log_weights(self, x: Points, sigma: Level) -> Array:
         """Return the log weights, ``(m, n)``; minus infinity outside the neighbors."""
         x, level = self._tempered(x, sigma)
         if self.neighbors is None:
@@ -142,13 +227,16 @@ class TemperedScore(Score):
             blocks.append(full)
         return xp.concat(blocks)
 
-    def weights(self, x, sigma):
+    def weights(self, x: Points, sigma: Level) -> Array:
         """Return the weight of each training point, ``(m, n)``; rows sum to one."""
         log_weights = self.log_weights(x, sigma)
         return array_namespace(log_weights).exp(log_weights)
 
-    def effective_points(self, x, sigma):
-        """Return ``exp(entropy of the weights)``, between 1 and n, shape ``(m,)``."""
+    def effective_points(self, x: Points, sigma: Level) -> Array:
+        """Return the effective number of training points, ``exp(-sum_j w_j log w_j)``.
+
+        The perplexity of the weights, between 1 and n, shape ``(m,)``.
+        """
         x, level = self._tempered(x, sigma)
         if self.neighbors is None:
             return self._base.effective_points(x, level)

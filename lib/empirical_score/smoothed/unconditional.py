@@ -11,6 +11,8 @@ so the softmax over the training points becomes a ratio of powers of the distanc
 For ``a = 2`` it is the Coulomb potential of equal charges on the training points.
 """
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
@@ -26,9 +28,12 @@ from .._support.arrays import (
     plain,
     row_blocks,
 )
+from .._support.show import described
+from .._support.types import Array, Level
+from .._support.types import Points as PointRows
 from ..distributions.score import Score
 from ..exact.points import Points
-from ..exact.score import as_empirical
+from ..exact.score import EmpiricalScore, as_empirical
 from .distance_weights import DistanceWeights
 from .levels import AllLevels, LevelsBetween
 
@@ -36,7 +41,14 @@ __all__ = ["UnconditionalScore"]
 
 
 class UnconditionalScore(Score):
-    """The best score that does not know the noise level, as ``score(x)``.
+    """The best score that is not told the noise level, as ``score(x)``.
+
+    With levels uniform in ``log sigma`` and the loss weight ``sigma^a`` it is the score
+    of a static mixture,
+
+        p(x)  proportional to  sum_j int sigma^a N(x; y_j, sigma^2 I) dsigma / sigma,
+
+    which over all levels is ``sum_j |x - y_j|^(a - d)``, for ``a < d``.
 
     Parameters
     ----------
@@ -48,7 +60,8 @@ class UnconditionalScore(Score):
     temperature : positive number
         ``w_j`` proportional to ``K(r_j)^(1/temperature)``.
     levels : ``(low, high)``, optional
-        The range of the noise levels; all of them, 0 to infinity, by default.
+        The range of the noise levels, in units of the data; all of them, 0 to infinity,
+        by default.
     component : ``"implied"`` or ``"shared"``
         ``"implied"``: each training point pulls with the precision that its own
         distance implies, ``score = -sum_j w_j (x - y_j) E_j[1/sigma^2]``, which is
@@ -75,18 +88,29 @@ class UnconditionalScore(Score):
     Zhou, Zhang & Wright (2026) for the target and the tempered softmax, with each
     integral over sigma replaced by its largest term; over log-uniform levels that term
     is exact up to a constant.  Sun et al. (2025) for denoising without a noise level.
+    ``thm-unconditional-score`` and ``thm-power-weights`` in the book.
+
+    Examples
+    --------
+    >>> import numpy as np, empirical_score as es
+    >>> score = es.UnconditionalScore([[0.0, 0.0, 0.0]])
+    >>> score(np.array([[2.0, 0.0, 0.0]])) + 0.0  # -(d - a) x / |x|^2
+    array([[-0.5,  0. ,  0. ]])
+    >>> score  # doctest: +NORMALIZE_WHITESPACE
+    UnconditionalScore(n=1, dimension=3, weight_power=2.0, temperature=1.0,
+                       levels=None, component='implied')
     """
 
     def __init__(
         self,
-        data,
+        data: PointRows | EmpiricalScore,
         *,
-        weight_power=2.0,
-        temperature=1.0,
-        levels=None,
-        component="implied",
-        memory=None,
-    ):
+        weight_power: float = 2.0,
+        temperature: float = 1.0,
+        levels: tuple[float, float] | None = None,
+        component: str = "implied",
+        memory: int | None = None,
+    ) -> None:
         self._base = as_empirical(data, memory=memory)
         self.data, self.dimension = self._base.data, self._base.dimension
         self.weight_power = as_number(weight_power, "weight_power")
@@ -101,11 +125,17 @@ class UnconditionalScore(Score):
         self.levels = _as_levels(levels)
         self._kernel = _kernel(self.dimension, self.weight_power, self.levels)
 
-    def __call__(self, x, sigma=None):
+    def __repr__(self):
+        n, d = self.data.shape
+        names = ("weight_power", "temperature", "levels", "component")
+        own = {name: getattr(self, name) for name in names}
+        return described(self, n=n, dimension=d, **own)
+
+    def __call__(self, x: PointRows, sigma: Level | None = None) -> Array:
         """Return the score, ``(m, d)``; the same as :meth:`score`."""
         return self.score(x, sigma)
 
-    def score(self, x, sigma=None):
+    def score(self, x: PointRows, sigma: Level | None = None) -> Array:
         """Return the score of the chosen ``component``, shape ``(m, d)``.
 
         The ``"implied"`` score does not use ``sigma``; the ``"shared"`` one needs it.
@@ -119,8 +149,8 @@ class UnconditionalScore(Score):
         shift = self._collect(x, lambda block: block.shift())
         return shift / sigma[:, None] ** 2
 
-    def denoise(self, x, sigma=None):
-        """Return ``sum_j w_j y_j``, shape ``(m, d)``, whatever ``sigma`` is.
+    def denoise(self, x: PointRows, sigma: Level | None = None) -> Array:
+        """Return the blind denoiser ``sum_j w_j y_j``, ``(m, d)``, whatever ``sigma``.
 
         The best guess of the training point behind ``x`` when the noise level is not
         known: ``x + sigma^2 score(x, sigma)`` for the ``"shared"`` component.
@@ -128,17 +158,32 @@ class UnconditionalScore(Score):
         x, _ = self._arguments(x, sigma)
         return x + self._collect(x, lambda block: block.shift())
 
-    def log_weights(self, x):
-        """Return ``log w``, ``-(d - a) / T log r_j`` normalized, shape ``(m, n)``."""
+    def log_weights(self, x: PointRows) -> Array:
+        """Return the log weights, ``(m, n)``: over all levels powers of distances.
+
+        ``log w_j = -(d - a) / T log r_j`` up to a constant of the row.
+        """
         return self._collect(x, lambda block: block.log_weights)
 
-    def weights(self, x):
-        """Return the weight of each training point, ``(m, n)``; rows sum to one."""
+    def weights(self, x: PointRows) -> Array:
+        """Return the weight of each training point, ``(m, n)``; rows sum to one.
+
+        Notes
+        -----
+        ``thm-power-weights`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.UnconditionalScore([[0.0, 0.0, 0.0], [3.0, 0.0, 0.0]])
+        >>> score.weights(np.array([[1.0, 0.0, 0.0]])).round(3)  # as 1 / r
+        array([[0.667, 0.333]])
+        """
         log_weights = self.log_weights(x)
         return array_namespace(log_weights).exp(log_weights)
 
-    def log_density(self, x):
-        """Return ``T log sum_j K(r_j)^(1/T) / n``, shape ``(m,)``.
+    def log_density(self, x: PointRows) -> Array:
+        """Return the static log density ``T log sum_j K(r_j)^(1/T) / n``, ``(m,)``.
 
         Over all levels ``K = r^{-(d - a)}`` and it is up to a constant (infinite on
         the training points).  Between two levels and for T = 1 it is the log of the
@@ -149,11 +194,31 @@ class UnconditionalScore(Score):
         mean = total - math.log(self.data.shape[0])
         return self.temperature * mean - self._kernel.log_total
 
-    def implied_level(self, x):
-        """Return the noise level that ``x`` itself implies, shape ``(m,)``.
+    def implied_level(self, x: PointRows) -> Array:
+        """Return the noise level that ``x`` itself implies, in units of the data.
 
         ``(sum_j w_j E_j[1/sigma^2])^{-1/2}``, which is ``r / sqrt(d - a)`` where one
         training point at distance r has all the weight; 0 on a training point.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+
+        Notes
+        -----
+        ``thm-level-posterior`` in the book.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> score = es.UnconditionalScore(np.zeros((1, 6)))
+        >>> score.implied_level(np.ones((1, 6))).round(3)  # sqrt(6) / sqrt(6 - 2)
+        array([1.225])
         """
         return self._collect(x, lambda block: block.implied_level())
 

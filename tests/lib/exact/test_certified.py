@@ -145,7 +145,7 @@ def test_samplers_use_the_path_by_themselves():
         made.append(PathScore(law, len(x)))
         return made[-1]
 
-    law.starting_from = watched
+    law.along_path = watched
     np.testing.assert_allclose(es.sample_ode(law, start, levels), exact, atol=1e-4)
     assert len(made) == 1 and len(made[0].certificates) == 2 * 19
     process, times = es.OrnsteinUhlenbeck(), np.geomspace(2.0, 0.01, 20)

@@ -317,12 +317,12 @@ def test_samples_do_not_depend_on_memory():
 
 
 class Prepared:
-    """A score that must be asked only by way of ``starting_from``."""
+    """A score that must be asked only by way of ``along_path``."""
 
     def __init__(self):
         self.law, self.starts, self.calls = LAW, [], 0
 
-    def starting_from(self, x):
+    def along_path(self, x):
         self.starts.append(x)
         return self._score
 
@@ -357,8 +357,8 @@ def test_the_ode_of_an_exact_score_follows_a_path_to_the_tolerance(array, proces
     data = rng.standard_normal((601, 40)) / np.arange(1, 41)
 
     class Watched(EmpiricalScore):
-        def starting_from(self, x):
-            used.append(super().starting_from(x))
+        def along_path(self, x):
+            used.append(super().along_path(x))
             return used[-1]
 
     law = Watched(array(data), tolerance=1e-6)

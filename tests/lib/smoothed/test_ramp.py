@@ -400,7 +400,7 @@ def test_one_level_for_each_row():
         (
             lambda: ramp().terminal_law(es.Gaussian([0.0, 0.0]), 1.0),
             ValueError,
-            "^start must be a law on a line, got 2",
+            "^start must be a distribution on a line, got 2",
         ),
         (lambda: es.ramp_loss(-0.1), ValueError, "^kappa must be at least 0"),
         (lambda: es.ramp_loss(np.nan), ValueError, "^kappa must be at least 0"),
