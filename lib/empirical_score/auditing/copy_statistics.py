@@ -33,6 +33,8 @@ from ..exact.neighbors import distinct_nearest, nearest
 
 __all__ = [
     "NAMES",
+    "STATISTICS",
+    "CopyStatistic",
     "Measures",
     "channels_first",
     "estimate_bandwidth",
@@ -43,7 +45,48 @@ __all__ = [
     "thresholds",
 ]
 
-NAMES = ("ratio", "relative", "authenticity", "density")
+
+class CopyStatistic(NamedTuple):
+    """A statistic of memorization: its name, what it says, where copies begin.
+
+    ``threshold`` is a function of the dimension; it is fixed in advance.  The values
+    are the field of :class:`Measures` with this name.
+    """
+
+    name: str
+    meaning: str
+    threshold: Callable[[int], float]
+
+
+# 1/3, 1/2 and 1 are the thresholds of the literature.  A copy gains about d/2 nats of
+# log density over the point that it copies; half of that is the last one.
+STATISTICS = (
+    CopyStatistic(
+        "ratio",
+        "distance to the nearest training point, over that to the k-th distinct one; "
+        "singles out one training point",
+        lambda dimension: 1 / 3,
+    ),
+    CopyStatistic(
+        "relative",
+        "the same distance, over the mean distance of that training point to its own "
+        "k neighbors",
+        lambda dimension: 1 / 2,
+    ),
+    CopyStatistic(
+        "authenticity",
+        "the same distance, over that of the training point to its own nearest "
+        "neighbor",
+        lambda dimension: 1.0,
+    ),
+    CopyStatistic(
+        "density",
+        "log kernel density of the training set at its own point, left out, minus that "
+        "at the sample (nats)",
+        lambda dimension: -dimension / 4,
+    ),
+)
+NAMES = tuple(statistic.name for statistic in STATISTICS)
 
 
 class Measures(NamedTuple):
@@ -92,7 +135,7 @@ class Measures(NamedTuple):
     flipped: np.ndarray
 
     def values(self) -> np.ndarray:
-        """Return the four statistics as one array ``(4, m)``."""
+        """Return the statistics as one array ``(4, m)``, in the order of ``NAMES``."""
         return np.stack([getattr(self, name) for name in NAMES])
 
     def part(self, rows: slice | np.ndarray) -> Measures:
@@ -102,9 +145,6 @@ class Measures(NamedTuple):
 
 def thresholds(dimension: int) -> dict[str, float]:
     """Return a threshold for each statistic, fixed in advance, to count copies with.
-
-    1/3, 1/2 and 1 are those of the literature.  A copy gains about d/2 nats of log
-    density over the point that it copies; half of that is the threshold.
 
     Parameters
     ----------
@@ -122,7 +162,7 @@ def thresholds(dimension: int) -> dict[str, float]:
     >>> es.copy_statistics.thresholds(12)["density"]  # in nats
     -3.0
     """
-    return dict(zip(NAMES, (1 / 3, 1 / 2, 1.0, -dimension / 4), strict=True))
+    return {known.name: known.threshold(dimension) for known in STATISTICS}
 
 
 def estimate_tolerance(

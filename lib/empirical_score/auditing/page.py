@@ -85,7 +85,7 @@ PAGE = Template(
 Some sample is always the nearest: being shown here is no accusation. Flagged ones are
 too near for held-out data.</p>
 $suspects
-<h2>All four statistics</h2>
+<h2>All statistics</h2>
 <div class="wide" tabindex="0" role="region" aria-label="Statistics"><table>
 <thead><tr><th scope="col">statistic</th><th scope="col">p, joint test</th>
 <th scope="col">generated in tail</th><th scope="col">threshold</th>
@@ -93,7 +93,7 @@ $suspects
 <th scope="col">p, Fisher</th><th scope="col">generated nearer</th></tr></thead>
 <tbody>$statistics</tbody></table></div>
 <p><small>The verdict rests on Fisher's test of the ratio, the counts below its
-threshold. The joint test looks at all tails of all four statistics at once and pays for
+threshold. The joint test looks at all tails of all statistics at once and pays for
 it; alone it does not say copying, as samples that are merely smooth move it, too. Small
 print under counts: exact intervals. Generated nearer: in so many of all pairs of a
 generated and a held-out sample; one half if they are of one distribution.</small></p>

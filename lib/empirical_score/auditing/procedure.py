@@ -24,6 +24,7 @@ the two sets of values are exchangeable, and every test of
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -158,7 +159,7 @@ def audit(
     data = train if reference.shape[0] == train.shape[0] else train[reference]
 
     m, h = generated.shape[0], holdout.shape[0]
-    options = {"memory": memory}
+    options: dict[str, Any] = {"memory": memory}
     if tolerance is None:
         tolerance = copy_statistics.estimate_tolerance(data, rng, **options)
     elif not 0 <= as_number(tolerance, "tolerance") < np.inf:

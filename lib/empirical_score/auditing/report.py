@@ -6,6 +6,7 @@ from html import escape
 
 import numpy as np
 
+from .copy_statistics import STATISTICS
 from .page import PAGE
 from .pictures import figures, infer_shape, png, thumbnails
 from .words import percent
@@ -16,16 +17,6 @@ TITLES = {
     True: ("Copying found", "yes"),
     False: ("No copying found", "no"),
     "undetermined": ("Undetermined", "open"),
-}
-MEANINGS = {
-    "ratio": "distance to the nearest training point, over that to the k-th distinct "
-    "one; singles out one training point",
-    "relative": "the same distance, over the mean distance of that training point to "
-    "its own k neighbors",
-    "authenticity": "the same distance, over that of the training point to its own "
-    "nearest neighbor",
-    "density": "log kernel density of the training set at its own point, left out, "
-    "minus that at the sample (nats)",
 }
 LIMITS = (
     "A copy is here what lies close in the space in which distances were measured. "
@@ -73,7 +64,8 @@ def to_html(audit, train, generated, *, shape=None, count=24, inputs=None):
         suspects=_suspects(audit, train, generated, shape, count),
         statistics="".join(_statistics(audit)),
         meanings="".join(
-            f"<dt>{name}</dt><dd>{escape(text)}</dd>" for name, text in MEANINGS.items()
+            f"<dt>{known.name}</dt><dd>{escape(known.meaning)}</dd>"
+            for known in STATISTICS
         ),
         notes="".join(f"<li>{escape(note)}</li>" for note in audit.notes)
         or "<li>None.</li>",

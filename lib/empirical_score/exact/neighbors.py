@@ -94,7 +94,7 @@ def nearest(
     distances, index = np.empty((x.shape[0], k)), np.empty((x.shape[0], k), np.int64)
     todo = np.arange(x.shape[0])
     first = np.float32 if d >= 64 else np.float64  # few columns: digits cost nothing
-    for dtype, spare in ((first, _SPARE), (np.float64, 8 * _SPARE), (None, None)):
+    for dtype, spare in ((first, _SPARE), (np.float64, 8 * _SPARE), (None, n)):
         if dtype is None or k + spare >= n:
             _direct(x, todo, data, scale, distances, index)
             break

@@ -109,7 +109,8 @@ class EmpiricalScore(Density):
         if tolerance is not None:
             tolerance = as_positive_number(tolerance, "tolerance")
         self.tolerance = tolerance
-        self._prepared, self._trees = {}, {}
+        self._prepared: dict = {}
+        self._trees: dict = {}
 
     def __repr__(self):
         n, d = self.data.shape
@@ -189,7 +190,8 @@ class EmpiricalScore(Density):
         True
         """
         x, sigma = self._arguments(x, sigma)
-        return _returned(*self._certified(x, sigma), x)
+        mean, found = self._certified(x, sigma)
+        return _returned(mean, found, x)
 
     def along_path(self, x: PointRows) -> EmpiricalScore | PathScore:
         """Return this score for use along deterministic paths that start at ``x``.
@@ -580,7 +582,8 @@ class PathScore(Density):
     def denoise(self, x: PointRows, sigma: Level) -> Array:
         """Return the posterior mean to the tolerance, ``(m, d)``."""
         x, sigma = self._arguments(x, sigma)
-        mean, certificate = _returned(*self._evaluate(x, sigma), x)
+        mean, found = self._evaluate(x, sigma)
+        mean, certificate = _returned(mean, found, x)
         self.certificates.append(certificate)
         return mean
 

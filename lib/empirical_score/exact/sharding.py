@@ -120,7 +120,8 @@ class ShardedScore(Density):
         """Return ``log p_sigma(x)`` of all points, ``(m,)``, in nats."""
         x, sigma = self._arguments(x, sigma)
         place, total, _ = self._merge(x, sigma)
-        noise, start = like(sigma, place), like(x, place) - place
+        noise: torch.Tensor = like(sigma, place)
+        start = like(x, place) - place
         squares = ((start / noise[:, None]) ** 2).sum(1)
         constant = self.dimension * (noise.log() + math.log(2 * math.pi) / 2)
         log_sum = total.log() - squares / 2

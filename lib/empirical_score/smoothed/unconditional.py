@@ -145,9 +145,9 @@ class UnconditionalScore(Score):
             return self._collect(x, lambda block: block.pull())
         if sigma is None:
             raise ValueError("sigma must be given: the 'shared' score divides by it")
-        x, sigma = self._arguments(x, sigma)
+        x, levels = self._arguments(x, sigma)
         shift = self._collect(x, lambda block: block.shift())
-        return shift / sigma[:, None] ** 2
+        return shift / levels[:, None] ** 2
 
     def denoise(self, x: PointRows, sigma: Level | None = None) -> Array:
         """Return the blind denoiser ``sum_j w_j y_j``, ``(m, d)``, whatever ``sigma``.
