@@ -5,6 +5,16 @@ from __future__ import annotations
 import architecture
 from minihouse import ROOT
 
+# Longer than 400 lines, most of them docstrings.
+TO_BE_SPLIT = {
+    "auditing/copy_statistics.py",
+    "auditing/copy_tests.py",
+    "exact/dense.py",
+    "exact/score.py",
+    "smoothed/ramp.py",
+    "smoothed/smoothers.py",
+}
+
 
 def test_the_picture_is_that_of_the_imports():
     kept = (ROOT / "static" / "packages.svg").read_text(encoding="utf-8")
@@ -18,8 +28,12 @@ def test_every_package_is_in_the_picture_and_no_module_is_long():
     packages = {path.parent.name for path in library.glob("*/__init__.py")}
     assert packages - {"_book"} == set(architecture.layers(ROOT))
     assert set(architecture.WORDS) == set(architecture.layers(ROOT))
-    for path in library.rglob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 520, path
+    long = {
+        path.relative_to(library).as_posix()
+        for path in library.rglob("*.py")
+        if len(path.read_text(encoding="utf-8").splitlines()) > 400
+    }
+    assert long == TO_BE_SPLIT
 
 
 def test_imports_point_down_and_are_counted():
