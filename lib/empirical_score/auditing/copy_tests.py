@@ -25,11 +25,9 @@ __all__ = [
     "copy_rate",
     "detectable_copies",
     "detectable_rate",
-    "discoveries",
     "fisher_p_value",
     "mann_whitney",
     "proportion",
-    "shift",
     "tail_test",
 ]
 

@@ -18,8 +18,16 @@ __all__ = ["Audit", "Flag", "Statistic"]
 class Flag(NamedTuple):
     """A sample taken for a copy, and the training point it is taken to be of.
 
-    ``sample`` and ``training`` are row numbers; ``p_value`` is conformal, ``adjusted``
-    that p-value adjusted for the number of samples.
+    Attributes
+    ----------
+    sample, training : int
+        Row numbers of the generated samples and of the training set.
+    distance, ratio : float
+        To that training point, in units of the data, and against the k-th nearest.
+    p_value, adjusted : float
+        The conformal p-value, and the same adjusted for the number of samples.
+    flipped : bool
+        Whether the sample's mirror image is the copy.
     """
 
     sample: int

@@ -21,7 +21,6 @@ from .ramp import RampScore
 
 __all__ = [
     "GraphRampScore",
-    "chain",
     "neighbor_graph",
     "path_graph",
     "spanning_tree",

@@ -387,14 +387,51 @@ class TerminalLaw:
         return float(np.sum(self.atoms))
 
     def density(self, x: Points) -> Array:
-        """Return the density between the points, without the atoms, shape ``(m,)``."""
+        """Return the density between the points, without the atoms.
+
+        Parameters
+        ----------
+        x : array ``(m, 1)``
+            Places, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+            In inverse units of the data.
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> ramp = es.RampScore([[-1.0], [1.0]], kappa=1.0)
+        >>> end = ramp.terminal_law(es.EmpiricalScore([[-1.0], [1.0]]), 0.5)
+        >>> end.density(np.array([[0.0], [2.0]])).round(3)
+        array([0.054, 0.   ])
+        """
         places, inside, gap = self._find(x)
         scale = self._scale[gap]
         value = scale * self._pdf(self._source(places, gap))
         return like(np.where(inside, value, 0.0), as_points(x, "x", 1))
 
     def cdf(self, x: Points) -> Array:
-        """Return the probability of ending at ``x`` or to its left, shape ``(m,)``."""
+        """Return the cumulative distribution: of ending at ``x`` or to its left.
+
+        Parameters
+        ----------
+        x : array ``(m, 1)``
+            Places, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+
+        Examples
+        --------
+        >>> import numpy as np, empirical_score as es
+        >>> ramp = es.RampScore([[-1.0], [1.0]], kappa=1.0)
+        >>> end = ramp.terminal_law(es.EmpiricalScore([[-1.0], [1.0]]), 0.5)
+        >>> end.cdf(np.array([[-2.0], [0.0], [1.0]])).round(3)
+        array([0. , 0.5, 1. ])
+        """
         places, inside, gap = self._find(x)
         value = np.where(places < self.points[0], 0.0, 1.0)
         value = np.where(inside, self._cdf(self._source(places, gap)), value)

@@ -214,7 +214,22 @@ class TemperedScore(Score):
         return self._average(x, level, lambda points, x: points)
 
     def log_weights(self, x: Points, sigma: Level) -> Array:
-        """Return the log weights, ``(m, n)``; minus infinity outside the neighbors."""
+        """Return the log weights of the training points, at the temperature.
+
+        ``log softmax_j(-|x - y_j|^2 / (2 T sigma^2))``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number or array ``(m,)``
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, n)``
+            Minus infinity outside the neighbors.
+        """
         x, level = self._tempered(x, sigma)
         if self.neighbors is None:
             return self._base.log_weights(x, level)

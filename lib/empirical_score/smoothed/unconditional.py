@@ -139,6 +139,22 @@ class UnconditionalScore(Score):
         """Return the score of the chosen ``component``, shape ``(m, d)``.
 
         The ``"implied"`` score does not use ``sigma``; the ``"shared"`` one needs it.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+        sigma : positive number, array ``(m,)`` or None
+            Noise level, in units of the data.
+
+        Returns
+        -------
+        array ``(m, d)``
+
+        Raises
+        ------
+        ValueError
+            For the ``"shared"`` score without ``sigma``, or a row of x at a pole.
         """
         if self.component == "implied":
             self._arguments(x, sigma)
@@ -189,6 +205,16 @@ class UnconditionalScore(Score):
         the training points).  Between two levels and for T = 1 it is the log of the
         normalized density, ``sigma`` having density proportional to
         ``sigma^(a - 1)``.
+
+        Parameters
+        ----------
+        x : array ``(m, d)``
+            Noised points, in units of the data.
+
+        Returns
+        -------
+        array ``(m,)``
+            In nats.
         """
         total = self._collect(x, lambda block: block.log_sum)
         mean = total - math.log(self.data.shape[0])

@@ -59,7 +59,7 @@ INNER = (
     "relative",
     "smoothers",
 )
-PLAIN = {"NAMES", *INNER}  # a tuple, and modules whose names are looked at themselves
+PLAIN = {"NAMES", "STATISTICS", *INNER}  # tuples, and modules looked at themselves
 
 
 @pytest.mark.parametrize("name", MODULES)

@@ -299,3 +299,18 @@ def test_shift_by_counting_pairs():
     back, other = copy_tests.shift(theirs, ours)
     assert back == pytest.approx(1 - smaller, rel=1e-12)
     assert (p_value < 0.5) == (smaller > 0.5) == (other > 0.5)
+
+
+def test_a_seed_is_the_generator_that_it_makes():
+    ours, theirs = RNG(0).standard_normal((2, 1, 40))
+    one, other = (
+        copy_tests.tail_test(ours, theirs, rng, permutations=99) for rng in (7, RNG(7))
+    )
+    assert one == other
+    with pytest.raises(TypeError, match=r"or an int seed, got NoneType$"):
+        copy_tests.tail_test(ours, theirs, None)
+
+
+def test_former_names_serve():
+    assert copy_tests.shift is copy_tests.mann_whitney
+    assert copy_tests.discoveries is copy_tests.benjamini_hochberg

@@ -569,3 +569,18 @@ def test_a_used_score_can_be_copied():
     x = rng.standard_normal((4, 2))
     before = score(x, 0.5)
     assert np.array_equal(copy.deepcopy(score)(x, 0.5), before)
+
+
+def test_a_seed_is_the_generator_that_it_makes():
+    score, x = es.EmpiricalScore([[0.0], [1.0], [2.0]]), np.array([[0.4], [1.7]])
+    for draw in (
+        lambda rng: score.sample(9, rng),
+        lambda rng: score.sample_posterior(x, 1.0, 0.5, rng),
+    ):
+        np.testing.assert_array_equal(draw(3), draw(np.random.default_rng(3)))
+        with pytest.raises(TypeError, match=r"or an int seed, got NoneType$"):
+            draw(None)
+
+
+def test_the_former_name_of_along_path_serves():
+    assert es.EmpiricalScore.starting_from is es.EmpiricalScore.along_path

@@ -155,3 +155,7 @@ def test_a_point_without_edges_is_its_own():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_the_former_name_of_path_graph_serves():
+    assert graph_ramp.chain is graph_ramp.path_graph

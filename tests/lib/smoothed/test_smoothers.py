@@ -231,3 +231,10 @@ def test_torch_in_torch_out():
 def test_bad_input(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_seed_is_the_generator_that_it_makes():
+    draws = es.smoothers.antithetic_draws(4, 3, np.random.default_rng(5))
+    np.testing.assert_array_equal(es.smoothers.antithetic_draws(4, 3, 5), draws)
+    with pytest.raises(TypeError, match=r"or an int seed, got NoneType$"):
+        es.smoothers.antithetic_draws(4, 3, None)
