@@ -146,7 +146,7 @@ def test_significant_is_within_half_a_unit_of_the_last_digit(value, digits):
 def test_show_source_shows_functions_methods_and_classes():
     code = figures.show_source(datasets.circle, EmpiricalScore.denoise).data
     assert code.startswith("def circle(")
-    assert "\n\ndef denoise(self, x: Points, sigma: Level) -> Array:\n    " in code
+    assert "\n\ndef denoise(self, x: PointRows, sigma: Level) -> Array:\n    " in code
     compile(code, "source", "exec")
     whole = figures.show_source(EmpiricalScore).data
     assert whole.startswith("class EmpiricalScore(") and "def denoise" in whole
