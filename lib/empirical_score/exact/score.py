@@ -55,6 +55,9 @@ class EmpiricalScore(Density):
 
     and the minimizer of the denoising score matching loss over all functions.
 
+    In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``;
+    the result has the kind and device of ``x`` and the precision of ``data``.
+
     Parameters
     ----------
     data : array ``(n, d)``
@@ -68,9 +71,6 @@ class EmpiricalScore(Density):
         Denoiser and score may leave out what certainly changes the denoiser by at most
         this much, root mean square a coordinate, in units of the data; see
         :meth:`certified`.  By default all points are summed.
-
-    In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``;
-    the result has the kind and device of ``x`` and the precision of ``data``.
 
     Raises
     ------

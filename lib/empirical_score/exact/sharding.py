@@ -43,6 +43,9 @@ class ShardedScore(Density):
     The score of :class:`~empirical_score.EmpiricalScore` over the points of all
     processes of a group, each of which holds its own part, a shard.
 
+    ``denoise``, ``score`` and ``log_density`` must be called by all processes, with the
+    same ``x`` and ``sigma``.
+
     Parameters
     ----------
     data : array ``(n, d)``
@@ -51,9 +54,6 @@ class ShardedScore(Density):
         The default group; it must be initialized.
     memory : int, optional
         As in :class:`empirical_score.EmpiricalScore`.
-
-    ``denoise``, ``score`` and ``log_density`` must be called by all processes, with the
-    same ``x`` and ``sigma``.
 
     Attributes
     ----------

@@ -58,6 +58,10 @@ class RampScore(Score):
 
     and D is the nearest training point where ``c >= h``.
 
+    In all methods ``x`` is ``(m, 1)`` and ``sigma`` a positive number or ``(m,)``; the
+    result has the kind, device and precision of ``x``.  There is no ``log_density``:
+    for different ``sigma`` these scores do not belong to one noised distribution.
+
     Parameters
     ----------
     points : array ``(n, 1)``
@@ -72,10 +76,6 @@ class RampScore(Score):
         The points, sorted.
     midpoints, half_gaps : arrays ``(n - 1,)``
         The middle and half the width of each gap between neighbors.
-
-    In all methods ``x`` is ``(m, 1)`` and ``sigma`` a positive number or ``(m,)``; the
-    result has the kind, device and precision of ``x``.  There is no ``log_density``:
-    for different ``sigma`` these scores do not belong to one noised distribution.
 
     Raises
     ------

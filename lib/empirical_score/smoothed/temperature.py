@@ -96,6 +96,14 @@ class TemperedScore(Score):
         w = softmax_j( -|x - y_j|^2 / (2 T sigma^2) ),
         score = (D_T(x, sigma) - x) / sigma^2.
 
+    In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``; the
+    result has the kind and device of ``x`` and the precision of ``data``.
+
+    There is no ``log_density``.  At one ``sigma`` the score is ``T grad log p`` with p
+    the kernel density estimate at the effective level, but for T other than 1 the
+    family over ``sigma`` belongs to no one noised distribution: it does not solve
+    the heat equation.  With ``neighbors`` it jumps where the neighbors change.
+
     Parameters
     ----------
     data : array ``(n, d)`` or EmpiricalScore
@@ -108,14 +116,6 @@ class TemperedScore(Score):
         softmax is over them.  All points by default.
     memory : int, optional
         Bound, in bytes, on temporary arrays, as in :class:`EmpiricalScore`.
-
-    In all methods ``x`` is ``(m, d)`` and ``sigma`` a positive number or ``(m,)``; the
-    result has the kind and device of ``x`` and the precision of ``data``.
-
-    There is no ``log_density``.  At one ``sigma`` the score is ``T grad log p`` with p
-    the kernel density estimate at the effective level, but for T other than 1 the
-    family over ``sigma`` belongs to no one noised distribution: it does not solve
-    the heat equation.  With ``neighbors`` it jumps where the neighbors change.
 
     Raises
     ------

@@ -50,6 +50,9 @@ class UnconditionalScore(Score):
 
     which over all levels is ``sum_j |x - y_j|^(a - d)``, for ``a < d``.
 
+    In all methods ``x`` is ``(m, d)``, ``sigma`` a positive number, ``(m,)`` or None;
+    the result has the kind and device of ``x`` and the precision of ``data``.
+
     Parameters
     ----------
     data : array ``(n, d)`` or EmpiricalScore
@@ -71,9 +74,6 @@ class UnconditionalScore(Score):
         the caller, a mean shift.
     memory : int, optional
         Bound, in bytes, on the temporary arrays of one block of rows.
-
-    In all methods ``x`` is ``(m, d)``, ``sigma`` a positive number, ``(m,)`` or None;
-    the result has the kind and device of ``x`` and the precision of ``data``.
 
     Raises
     ------

@@ -44,6 +44,9 @@ class SmoothestScore(Score):
     At every noise level it minimizes ``L(D) + penalty V(D)``, with the loss
     ``L = E (D - D-hat)^2 / sigma^2`` and the total variation ``V = int |D''|``.
 
+    A score like every other: ``score(x, sigma)`` and ``denoise``, with x ``(m, 1)``;
+    each new sigma is solved once, in some hundredths of a second, and kept.
+
     Parameters
     ----------
     points : array ``(n, 1)``
@@ -54,9 +57,6 @@ class SmoothestScore(Score):
         In place of ``penalty``: minimize ``V(D)`` subject to ``L(D) <= loss``.
     step : number
         Spacing of the candidate kinks, in units of sigma, within 8 sigma of a point.
-
-    A score like every other: ``score(x, sigma)`` and ``denoise``, with x ``(m, 1)``;
-    each new sigma is solved once, in some hundredths of a second, and kept.
 
     Raises
     ------
