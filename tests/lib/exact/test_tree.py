@@ -84,7 +84,7 @@ def test_errors_of_nodes_add_up_to_that_of_the_average(top):
     ``top`` are off by a unit of rounding of each of the squares that they add.
     """
     rng, close, points = np.random.default_rng(11), [], Points(np.eye(2)[:, :1], 2**20)
-    tree = SimpleNamespace(points=points, levels=(SimpleNamespace(count=np.ones(1)),))
+    tree = SimpleNamespace(points=points, levels=(SimpleNamespace(points=np.ones(1)),))
     off = 2.0**-52 * abs(top)
     for _ in range(200):
         sums = trees._Sums(np.zeros((1, 1)), np.ones(1), np)
