@@ -441,6 +441,58 @@ def test_covariance_product_is_the_hessian_of_log_density(sigma):
         close(found[0].numpy() / sigma**2 / size, wanted / size, 1e-11)
 
 
+def plain_log_weights(data, x, sigma):
+    """``-|x - y_j|^2 / (2 sigma^2)`` as it is written, ``(n,)``."""
+    return -((x - data) ** 2).sum(1) / (2 * sigma**2)
+
+
+def plain_log_density(data, x, sigma):
+    """The log of the kernel density estimate, as it is written."""
+    n, d = data.shape
+    constant = np.log(n) + d / 2 * np.log(2 * np.pi) + d * sigma.log()
+    return plain_log_weights(data, x, sigma).logsumexp(0) - constant
+
+
+@pytest.mark.parametrize("sigma", [0.2, 1.0, 6.0])
+def test_derivatives_of_up_to_third_order_are_those_of_the_plain_sum(sigma):
+    """In place and noise level together, of data whose mean is far from the origin."""
+    rng = np.random.default_rng(6)
+    data = torch.tensor(rng.standard_normal((20, 2)) + 7)
+    law, level = EmpiricalScore(data), torch.tensor([sigma], dtype=torch.float64)
+    there = torch.cat([(data[0] + data[1]) / 2 + 0.3 * sigma, level])
+    probe = torch.tensor(rng.standard_normal((20, 2)))
+    functional = torch.autograd.functional
+
+    def ours(z):
+        x, level = z[None, :2], z[2:]
+        logs, mean = law.log_weights(x, level)[0], law.denoise(x, level)[0]
+        return law.log_density(x, level)[0], (probe[:, 0] * logs).sum(), mean.sum()
+
+    def theirs(z):
+        logs = plain_log_weights(data, z[:2], z[2])
+        logs = logs - logs.logsumexp(0)
+        density = plain_log_density(data, z[:2], z[2])
+        return density, (probe[:, 0] * logs).sum(), (logs.exp() @ data).sum()
+
+    for k in range(3):
+        slopes, bends, twists = [], [], []
+        for made in (ours, theirs):
+
+            def one(z, made=made, k=k):
+                return made(z)[k]
+
+            def bend(z, one=one):
+                return functional.hessian(one, z, create_graph=True)
+
+            slopes.append(functional.jacobian(one, there))
+            bends.append(bend(there).detach())
+            twists.append(functional.jacobian(bend, there))
+        for found, wanted in (slopes, bends, twists):
+            size = float(wanted.abs().max())
+            assert size > 1e-6
+            close(found / size, wanted / size, 1e-9)
+
+
 @pytest.mark.parametrize("d", [1, 2, 64, 3072])
 def test_torch_gives_what_numpy_gives(d):
     data, x, sigma = rows_at_all_noise_levels(d, 30)
