@@ -132,6 +132,20 @@ def test_covariance_product_to_ten_digits_where_points_share_the_weight(sigma):
     assert relative(found, wanted) < 1e-10
 
 
+def test_covariance_product_of_many_points_far_from_the_center():
+    """Relative to itself; the squared distance from there is a hundred million."""
+    rng = np.random.default_rng(8)
+    away = 1e4 * np.array([[0.6, -0.8, 0.0]])
+    near, other = away + rng.standard_normal((60, 3)), rng.standard_normal((60, 3))
+    data, v = np.concatenate([near, other - away]), rng.standard_normal((1, 3))
+    v += away / 1e4
+    law, x = EmpiricalScore(data), away + 0.1
+    assert np.sum(law.weights(x, 2.0) > 1e-3) > 20  # so that all points are summed
+    wanted = exact_posterior(data, x[0], 2.0).covariance_product(v[0])
+    found = law.covariance_product(x, 2.0, v)[0]
+    assert relative(found, wanted) < 1e-11
+
+
 def test_oracle_agrees_with_a_plain_mpmath_sum():
     rng = np.random.default_rng(0)
     data, x, sigma, v = rng.standard_normal((4, 2)), [0.3, -0.1], 0.7, [1.0, 2.0]
