@@ -30,13 +30,20 @@ def answer(folder, rank, size):
         found[f"log_density {number}"] = score.log_density(x, sigma)
     found["samples"] = es.sample_ode(score, given["x"][-1], given["levels"][::-1])
     np.savez(f"{folder}/rank{rank}.npz", count=score.count, **found)
-    try:
-        es.ShardedScore(data[:5, : 2 + rank])
-    except ValueError as error:
-        assert "agree in dimension" in str(error)
-    else:
-        raise AssertionError("shards of unequal dimension were taken")
+    other = np.float32 if rank % 2 else np.float64
+    refused(data[:5, : 2 + rank], "agree in dimension, got 2 on rank 0, 3 on rank 1")
+    refused(data[:5].astype(other), "in bytes a number, got 8 on rank 0, 4 on rank 1")
     dist.destroy_process_group()
+
+
+def refused(data, words):
+    """Shards that do not fit together are, on all processes."""
+    try:
+        es.ShardedScore(data)
+    except ValueError as error:
+        assert words in str(error)
+    else:
+        raise AssertionError("unequal shards were taken")
 
 
 if __name__ == "__main__":

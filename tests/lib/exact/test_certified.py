@@ -274,3 +274,73 @@ def test_ties_of_many_points_in_float64_are_taken_from_differences():
         exact = exact_posterior(data, x[row], 1e-6).denoise
         gap = np.sqrt(np.mean((found[row] - exact) ** 2))
         assert gap <= certificate.error[row]
+
+
+def test_an_error_just_above_the_budget_is_mended_and_one_below_is_left():
+    """What float32 errs over many points, and budgets a little to either side of it."""
+    rng, m = np.random.default_rng(18), 6
+    data = np.float32(rng.standard_normal((2000, 30)))
+    x, sigma = data[:m] + 5 * rng.standard_normal((m, 30)), np.full(m, 5.0)
+    prepared = Points(data, 2**26)
+    loose = certified.within(prepared, x, sigma, 1.0)
+    assert set(loose.method) == {"dense"}  # so that nothing is left out
+    wanted = EmpiricalScore(data.astype(float)).denoise(x, sigma)
+    for below in (0.99, 0.4):
+        budget = below * float(loose.error.min())
+        found = certified.within(prepared, x, sigma, budget)
+        assert np.all(found.error <= budget)
+        gap = np.linalg.norm(found.mean - wanted, axis=1)
+        assert np.all(gap <= found.error + 1e-14)
+        assert found.work == 2 * loose.work
+    budget = 1.01 * float(loose.error.max())
+    assert certified.within(prepared, x, sigma, budget).work == loose.work
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_at_the_farthest_point_others_are_left_out_for_an_eighth_of_the_budget(kind):
+    """There the average is as far from what is left out as it can be: twice the radius.
+
+    An eighth, that of the tolerance which points left out may use up, is reached.
+    """
+    rng = np.random.default_rng(19)
+    data = rng.standard_normal((400, 12))
+    data[0] *= 1e3 / np.linalg.norm(data[0])
+    data = data.astype(kind)
+    prepared, x = Points(data, 2**26), data[:1].astype(float)
+    twice = 2 * np.linalg.norm(data - data.mean(0, dtype=float), axis=1).max()
+    for budget in (1e-1, 1e-2):
+        for level in (3.0, 0.3):
+            found = certified.within(prepared, x, np.array([level]), budget)
+            assert set(found.method) == {"few"}
+            left_out = found.discarded[0] * twice
+            assert 0.99 * budget / 8 <= left_out <= budget / 8 * (1 + 1e-6)
+            assert left_out * 0.99 <= found.error[0] <= 0.13 * budget
+        spared = certified.within(prepared, x, np.array([3.0]), budget, 2.0)
+        spared = spared.discarded[0] / found.discarded[0]
+        assert spared == pytest.approx(np.exp(-2.0))
+
+
+def test_what_is_told_of_a_row_is_what_its_last_computation_says():
+    """Rows redone in lists beside others that are not: each has its own facts."""
+    rng, m = np.random.default_rng(20), 8
+    data = np.float32(rng.standard_normal((3000, 30)))
+    x = data[:m].astype(float)
+    x[1::2] += 5 * rng.standard_normal((m // 2, 30))
+    sigma = np.where(np.arange(m) % 2, 5.0, 0.02)
+    prepared = Points(data, 2**26)
+    loose = certified.within(prepared, x, sigma, 1.0)
+    assert list(loose.method) == ["few", "dense"] * (m // 2)
+    np.testing.assert_array_equal(loose.rigorous, [True, False] * (m // 2))
+    budget = 0.5 * float(loose.error[1::2].min())
+    found = certified.within(prepared, x, sigma, budget)
+    assert np.all(found.rigorous) and np.all(found.error <= budget)
+    assert list(found.method) == ["few", "dense"] * (m // 2)
+    np.testing.assert_array_equal(found.discarded > 0, [True, False] * (m // 2))
+    wanted = EmpiricalScore(data.astype(float)).denoise(x, sigma)
+    gap = np.linalg.norm(found.mean - wanted, axis=1)
+    assert np.all(gap <= found.error + 1e-14)
+    told = certified.certificate(prepared, found)
+    assert told.share == found.work / (2 * 3000 * m)
+    average = found.average  # of the first pass: what a path learns from
+    np.testing.assert_array_equal(average.listed, [True, False] * (m // 2))
+    np.testing.assert_array_equal(average.proved, [True, False] * (m // 2))

@@ -103,6 +103,18 @@ def test_the_denoiser_moves_by_no_more_than_is_said():
         assert np.all(moved <= told + 1e-15)
 
 
+def test_one_place_may_be_given_in_plain_numbers():
+    """Python's floats: the bound, to first order and beyond; none where it is huge."""
+    for delta in (0.0, 1e-9, 0.1, 3.0):
+        told = paths.moved_by(delta, 0.5, 1.5, 0.3, np)
+        slope = delta / 0.25
+        assert told == pytest.approx(0.3 * slope * np.exp(3.0 * slope), rel=1e-12)
+        many = np.array([delta]), np.array([0.5]), 1.5, np.array([0.3])
+        np.testing.assert_array_equal(paths.moved_by(*many, np), [told])
+    assert paths.moved_by(9.0, 0.5, 1.5, 0.3, np) == np.inf  # 108 nats
+    assert paths.moved_by(1e-3, 0.5, 1e9, 0.0, np) == np.inf
+
+
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor])
 def test_lists_are_taken_apart_and_joined(kind):
     rng = np.random.default_rng(12)

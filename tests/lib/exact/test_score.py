@@ -132,6 +132,20 @@ def test_covariance_product_to_ten_digits_where_points_share_the_weight(sigma):
     assert relative(found, wanted) < 1e-10
 
 
+def test_covariance_product_of_many_points_far_from_the_center():
+    """Relative to itself; the squared distance from there is a hundred million."""
+    rng = np.random.default_rng(8)
+    away = 1e4 * np.array([[0.6, -0.8, 0.0]])
+    near, other = away + rng.standard_normal((60, 3)), rng.standard_normal((60, 3))
+    data, v = np.concatenate([near, other - away]), rng.standard_normal((1, 3))
+    v += away / 1e4
+    law, x = EmpiricalScore(data), away + 0.1
+    assert np.sum(law.weights(x, 2.0) > 1e-3) > 20  # so that all points are summed
+    wanted = exact_posterior(data, x[0], 2.0).covariance_product(v[0])
+    found = law.covariance_product(x, 2.0, v)[0]
+    assert relative(found, wanted) < 1e-11
+
+
 def test_oracle_agrees_with_a_plain_mpmath_sum():
     rng = np.random.default_rng(0)
     data, x, sigma, v = rng.standard_normal((4, 2)), [0.3, -0.1], 0.7, [1.0, 2.0]
@@ -439,6 +453,58 @@ def test_covariance_product_is_the_hessian_of_log_density(sigma):
         # At little noise sigma^2 Hessian is a sum of terms as large as (R / sigma)^2.
         size = 1 + float(torch.linalg.norm(hessian)) * sigma**2
         close(found[0].numpy() / sigma**2 / size, wanted / size, 1e-11)
+
+
+def plain_log_weights(data, x, sigma):
+    """``-|x - y_j|^2 / (2 sigma^2)`` as it is written, ``(n,)``."""
+    return -((x - data) ** 2).sum(1) / (2 * sigma**2)
+
+
+def plain_log_density(data, x, sigma):
+    """The log of the kernel density estimate, as it is written."""
+    n, d = data.shape
+    constant = np.log(n) + d / 2 * np.log(2 * np.pi) + d * sigma.log()
+    return plain_log_weights(data, x, sigma).logsumexp(0) - constant
+
+
+@pytest.mark.parametrize("sigma", [0.2, 1.0, 6.0])
+def test_derivatives_of_up_to_third_order_are_those_of_the_plain_sum(sigma):
+    """In place and noise level together, of data whose mean is far from the origin."""
+    rng = np.random.default_rng(6)
+    data = torch.tensor(rng.standard_normal((20, 2)) + 7)
+    law, level = EmpiricalScore(data), torch.tensor([sigma], dtype=torch.float64)
+    there = torch.cat([(data[0] + data[1]) / 2 + 0.3 * sigma, level])
+    probe = torch.tensor(rng.standard_normal((20, 2)))
+    functional = torch.autograd.functional
+
+    def ours(z):
+        x, level = z[None, :2], z[2:]
+        logs, mean = law.log_weights(x, level)[0], law.denoise(x, level)[0]
+        return law.log_density(x, level)[0], (probe[:, 0] * logs).sum(), mean.sum()
+
+    def theirs(z):
+        logs = plain_log_weights(data, z[:2], z[2])
+        logs = logs - logs.logsumexp(0)
+        density = plain_log_density(data, z[:2], z[2])
+        return density, (probe[:, 0] * logs).sum(), (logs.exp() @ data).sum()
+
+    for k in range(3):
+        slopes, bends, twists = [], [], []
+        for made in (ours, theirs):
+
+            def one(z, made=made, k=k):
+                return made(z)[k]
+
+            def bend(z, one=one):
+                return functional.hessian(one, z, create_graph=True)
+
+            slopes.append(functional.jacobian(one, there))
+            bends.append(bend(there).detach())
+            twists.append(functional.jacobian(bend, there))
+        for found, wanted in (slopes, bends, twists):
+            size = float(wanted.abs().max())
+            assert size > 1e-6
+            close(found / size, wanted / size, 1e-9)
 
 
 @pytest.mark.parametrize("d", [1, 2, 64, 3072])

@@ -237,3 +237,38 @@ def test_the_share_is_that_of_what_is_looked_at(monkeypatch):
         certificate = law.certified(data[:40], sigma)[1]
         assert set(certificate.method) == {"tree"}
         assert certificate.share * 40 * len(data) == pytest.approx(sum(looked))
+
+
+def test_sums_over_all_points_count_as_such_in_the_share():
+    """All rows summed: as much work as a sum over all points takes, and no more."""
+    data = np.random.default_rng(14).standard_normal((2000, 8))
+    told = EmpiricalScore(data, tolerance=1e-6).certified(data[:40] + 0.5, 1.0)[1]
+    assert set(told.method) == {"dense"} and told.share == 1.0
+
+
+def test_the_tree_gives_up_where_a_sum_over_all_points_takes_less(monkeypatch):
+    """The time of a descent, counted apart: a little less than that is too little."""
+    rng, spent, m = np.random.default_rng(15), [], 10
+    data = rng.standard_normal((20_000, 2))
+    visit, look = trees._visit, trees._look
+
+    def visited(tree, sums, nodes, rows, *more):
+        spent.append(trees.NODE * len(rows))
+        return visit(tree, sums, nodes, rows, *more)
+
+    def in_leaves(tree, sums, rows, places):
+        spent.append((trees.NODE + trees.LEAF - 1) * len(rows))
+        return look(tree, sums, rows, places)
+
+    monkeypatch.setattr(trees, "_visit", visited)
+    monkeypatch.setattr(trees, "_look", in_leaves)
+    tree = trees.build(Points(data, 2**27))
+    asked = tree, data[:m] + 0.1, np.full(m, 0.1), 1e-3
+    found = trees._descend(*asked)
+    assert np.all(found.error <= 1e-3) and len(spent) == len(tree.levels) + 1
+    enough = sum(spent) / (m * len(data))
+    monkeypatch.setattr(trees, "PLAIN", enough * (1 + 1e-9))
+    np.testing.assert_array_equal(trees._descend(*asked).mean, found.mean)
+    monkeypatch.setattr(trees, "PLAIN", enough * (1 - 1e-9))
+    with pytest.raises(trees.TooMany):
+        trees._descend(*asked)
