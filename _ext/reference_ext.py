@@ -17,6 +17,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -77,6 +78,7 @@ def expanded(line: str) -> list[str]:
     ]
 
 
+@cache
 def public_names() -> list[str]:
     """All names that have to be documented: those of the face and of its modules."""
     names: list[str] = []
@@ -101,6 +103,7 @@ def show_equations(lines: list[str]) -> None:
     lines[:] = made
 
 
+@cache
 def uses(app: Sphinx) -> dict[str, list[str]]:
     """The names that chapters use: for each, the pages, in reading order."""
     found: dict[str, list[str]] = defaultdict(list)
@@ -113,6 +116,7 @@ def uses(app: Sphinx) -> dict[str, list[str]]:
     return found
 
 
+@cache
 def used_in(path: Path) -> list[str]:
     """The public names that a notebook's cells use, sorted."""
     known, names = set(public_names()), set()
@@ -128,9 +132,7 @@ def complete(app: Sphinx, what, name: str, thing, options, lines: list[str]) -> 
     if not name.startswith(f"{PACKAGE}."):
         return
     show_equations(lines)
-    if not hasattr(app, "library_uses"):
-        app.library_uses = uses(app)
-    pages = app.library_uses.get(name.removeprefix(f"{PACKAGE}."), [])
+    pages = uses(app).get(name.removeprefix(f"{PACKAGE}."), [])
     if pages:
         links = ", ".join(f":doc:`/{page}`" for page in pages)
         lines += ["", f"*Used in* {links}.", ""]

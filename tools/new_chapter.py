@@ -1,6 +1,8 @@
 """Begin a chapter: a text with the parts that a chapter has, and its line in the toc.
 
-python tools/new_chapter.py chapters/smoothing/my_idea "What my idea shows"
+    python tools/new_chapter.py chapters/smoothing/my_idea "What my idea shows"
+
+The text is a start: it names what a chapter needs, and the gates say what is missing.
 """
 
 from __future__ import annotations

@@ -1,52 +1,20 @@
 """The examples of the docstrings run and print what they say."""
 
 import doctest
-import importlib
+import importlib.util
 import inspect
+import pkgutil
+from pathlib import Path
 
 import pytest
 
 import empirical_score as es
 
-MODULES = (
-    "auditing.copy_statistics",
-    "auditing.copy_tests",
-    "auditing.procedure",
-    "auditing.result",
-    "data.curves",
-    "data.datasets",
-    "data.toys",
-    "distributions.densities",
-    "distributions.divergences",
-    "distributions.estimate",
-    "distributions.gaussian",
-    "distributions.gaussian_divergences",
-    "distributions.gaussian_information",
-    "distributions.information",
-    "distributions.score",
-    "distributions.two_samples",
-    "exact.neighbors",
-    "exact.score",
-    "exact.sharding",
-    "learning.networks",
-    "learning.targets",
-    "sampling.correctors",
-    "sampling.levels",
-    "sampling.noise",
-    "sampling.process",
-    "sampling.samplers",
-    "smoothed.graph_ramp",
-    "smoothed.ramp",
-    "smoothed.smoothers",
-    "smoothed.temperature",
-    "smoothed.unconditional",
-    "smoothed.variational",
-    "solvable.linear",
-    "solvable.linear_limits",
-    "solvable.linear_sizes",
-    "solvable.relative",
-    "solvable.relative_moments",
-)
+MODULES = [
+    module.name
+    for module in pkgutil.walk_packages(es.__path__, "empirical_score.")
+    if ">>> " in Path(importlib.util.find_spec(module.name).origin).read_text()
+]
 INNER = (
     "copy_statistics",
     "copy_tests",
@@ -64,7 +32,7 @@ PLAIN = {"NAMES", "STATISTICS", *INNER}  # tuples, and modules looked at themsel
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_print_what_they_say(name):
-    result = doctest.testmod(importlib.import_module(f"empirical_score.{name}"))
+    result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 1 and result.failed == 0
 
 
