@@ -88,8 +88,7 @@ def covariance_product(points, x, sigma, v):
 
 def differentiable_log_weights(data, x, sigma, values):
     """Return log weights ``(m, n)`` equal to ``values``, with a history."""
-    logs = _products(data, x, sigma)
-    logs = logs + (values - logs).detach()
+    logs = values.detach() + _history(_products(data, x, sigma))
     return logs - logs.logsumexp(1, keepdim=True)
 
 
@@ -99,13 +98,17 @@ def differentiable_log_sum(data, x, sigma, logs, score):
     A sum whose terms have the right weights, ``logs``, has the right derivatives of all
     orders; the first, in which large terms cancel, is made that of the exact ``score``.
     """
-    own = _products(data, x, sigma)
-    own = (own + (logs - own).detach()).logsumexp(1)
+    own = (logs.detach() + _history(_products(data, x, sigma))).logsumexp(1)
     own = own - ((x - data.detach().mean(0)) ** 2).sum(1) / (2 * sigma**2)
     if not x.requires_grad:
         return own
     (slope,) = sys.modules["torch"].autograd.grad(own.sum(), x, retain_graph=True)
     return own + ((score - slope.detach()) * (x - x.detach())).sum(1)
+
+
+def _history(values):
+    """Return zeros with the history of the values: no rounding comes with it."""
+    return values - values.detach()
 
 
 def _products(data, x, sigma):

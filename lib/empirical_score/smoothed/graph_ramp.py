@@ -11,7 +11,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from .._support.arrays import as_count, as_points, as_real, like, row_blocks
+from .._support.arrays import (
+    as_count,
+    as_points,
+    as_positive_number,
+    as_real,
+    like,
+    row_blocks,
+)
 from .._support.show import described
 from .._support.types import Numbers, Points
 from ..distributions.score import Score
@@ -87,7 +94,7 @@ class GraphRampScore(Score):
         start, end = points[self.edges[:, 0]], points[self.edges[:, 1]]
         self.starts, self.ends, self.steps = start, end, end - start
         self.half_gaps = np.sum(self.steps**2, axis=1) ** 0.5 / 2
-        self.memory = memory
+        self.memory = int(as_positive_number(memory, "memory"))
 
     def __repr__(self):
         (n, d), edges = self.data.shape, self.edges.shape[0]

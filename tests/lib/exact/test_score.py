@@ -455,6 +455,25 @@ def test_covariance_product_is_the_hessian_of_log_density(sigma):
         close(found[0].numpy() / sigma**2 / size, wanted / size, 1e-11)
 
 
+@pytest.mark.parametrize("sigma", [1e-5, 1e-7])
+def test_second_derivatives_where_a_product_rounds_the_weights(sigma):
+    """Two points that share the weight three to one, as 60 digits say."""
+    data = np.array([[0.0, -1.0], [0.0, 1.0], [7.0, 3.3], [-2.1, 9.0]])
+    x, v = np.array([0.0, 0.55 * sigma**2]), np.array([0.3, 1.0])
+    true = exact_posterior(data, x, sigma)
+    assert 0.2 < true.weights[0] < 0.3  # where an error changes the covariance most
+    law = EmpiricalScore(torch.tensor(data))
+    hessian = torch.autograd.functional.hessian(
+        lambda p: law.log_density(p[None], sigma)[0], torch.tensor(x)
+    )
+    found = sigma**2 * (v + sigma**2 * hessian.numpy() @ v)
+    close(found, true.covariance_product(v), 1e-9)
+    jacobian = torch.autograd.functional.jacobian(
+        lambda p: law.denoise(p[None], sigma)[0], torch.tensor(x)
+    )
+    close(sigma**2 * jacobian.numpy() @ v, true.covariance_product(v), 1e-9)
+
+
 def plain_log_weights(data, x, sigma):
     """``-|x - y_j|^2 / (2 sigma^2)`` as it is written, ``(n,)``."""
     return -((x - data) ** 2).sum(1) / (2 * sigma**2)

@@ -159,3 +159,9 @@ def test_bad_input(call, message):
 
 def test_the_former_name_of_path_graph_serves():
     assert graph_ramp.chain is graph_ramp.path_graph
+
+
+@pytest.mark.parametrize("memory", [0, -1, np.nan, np.inf, "much", [1, 2]])
+def test_a_bad_memory_is_named(memory):
+    with pytest.raises((TypeError, ValueError), match="^memory "):
+        es.GraphRampScore(np.eye(2), [[0, 1]], 0.5, memory=memory)
